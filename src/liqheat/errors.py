@@ -1,0 +1,100 @@
+"""Everything liqheat raises on purpose.
+
+    LiqheatError                exit code
+    ├── BadInputError           3   a file, frame, row or parameter is wrong: what, where, value, what to do
+    │   └── UnknownInstrumentError
+    ├── ConfigError             2   a flag, environment variable or TOML key is wrong
+    ├── StoreError              4   the store cannot be opened, read or written
+    │   ├── SchemaVersionError      it was written by a newer liqheat
+    │   └── StoreBusyError          another process is writing
+    ├── UnavailableError        5   asked for something that does not exist (yet): no data, no model
+    └── ServeError              6   the server cannot start: port in use, page not built
+
+Every message is ONE line which says what is wrong, where, which value it was, and what to do.
+The command line prints it after ``liqheat: `` and exits with the class's ``exit_code``; the
+server turns it into an RFC 9457 body with the class's ``status``.
+"""
+
+from __future__ import annotations
+
+
+class LiqheatError(Exception):
+    """Base of all errors which are meant to be read by a person."""
+
+    exit_code = 1
+    status = 500
+    title = "liqheat failed"
+
+
+class BadInputError(LiqheatError):
+    """A given file, row, frame or parameter cannot be used.
+
+    Parameters
+    ----------
+    what : str
+        What is wrong, in words.
+    where : str
+        File and row, frame and field, or the parameter's name.
+    value : object, optional
+        The value as it was found.
+    do : str, optional
+        What the reader can do about it.
+    """
+
+    exit_code = 3
+    status = 422
+    title = "Bad input"
+
+    def __init__(self, what: str, *, where: str = "", value: object = None, do: str = "") -> None:
+        self.what, self.where, self.value, self.do = what, where, value, do
+        text = f"{where}: {what}" if where else what
+        if value is not None:
+            text += f" (was {value!r})"
+        if do:
+            text += f"; {do}"
+        super().__init__(text)
+
+
+class UnknownInstrumentError(BadInputError):
+    """No instrument of that name is shipped or stored."""
+
+    status = 404
+    title = "Unknown instrument"
+
+
+class ConfigError(LiqheatError):
+    """A flag, an environment variable or a TOML key cannot be used."""
+
+    exit_code = 2
+    title = "Bad configuration"
+
+
+class StoreError(LiqheatError):
+    """The store cannot be opened, read or written."""
+
+    exit_code = 4
+    status = 503
+    title = "Store unavailable"
+
+
+class SchemaVersionError(StoreError):
+    """The store was written by a newer liqheat."""
+
+
+class StoreBusyError(StoreError):
+    """Another process holds the writer's place."""
+
+
+class UnavailableError(LiqheatError):
+    """What was asked for does not exist, or not yet."""
+
+    exit_code = 5
+    status = 404
+    title = "Not available"
+
+
+class ServeError(LiqheatError):
+    """The server cannot start."""
+
+    exit_code = 6
+    title = "Server cannot start"

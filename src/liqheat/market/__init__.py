@@ -1,0 +1,1 @@
+"""What exists: instruments, events, margin rules. Values only; no I/O, no clock."""
