@@ -26,12 +26,13 @@ import pyarrow as pa
 from liqheat.errors import BadInputError
 
 if TYPE_CHECKING:
-    from liqheat.engine import Heatmap
+    from liqheat.engine.heatmap import Heatmap
 
 #: One number per step.
 COLUMN_ARRAYS = (
     "start_ms", "open", "high", "low", "close", "qty", "open_interest_usd",
     "residual_long_usd", "residual_short_usd", "outside_long_usd", "outside_short_usd",
+    "open_interest_qty", "level_long_qty", "level_short_qty", "capped",
 )  # fmt: skip
 FORMAT = "liqheat heatmap 1"
 

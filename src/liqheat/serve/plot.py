@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +18,12 @@ from numpy.typing import NDArray
 
 from liqheat.market.units import interval_name
 from liqheat.serve.export import replace_file
+from liqheat.serve.ticks import colour_marks, money, price_ticks, stamp, time_ticks, usd
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from liqheat.engine import Heatmap
+    from liqheat.engine.heatmap import Heatmap
 
 F64 = NDArray[np.float64]
 
@@ -31,6 +31,8 @@ F64 = NDArray[np.float64]
 CLIP_QUANTILE = 0.995
 #: Share of the brightest below which a cell fades out.
 THRESHOLD = 0.012
+#: Where in the palette the median of the non-empty cells lies at most.
+MIDDLE_COLOUR = 0.45
 #: More candles than this cannot be told apart.
 MAX_CANDLES = 220
 #: The largest realised liquidations drawn.
@@ -71,6 +73,7 @@ class _View:
     low: float
     high: float
     top_usd: float
+    power: float  # colour = (usd / top_usd) ** power
 
     def height(self, price: Any) -> Any:
         return np.log(price) if self.heatmap.params.price_scale == "log" else price
@@ -122,7 +125,7 @@ def save_png(
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor=look.back)
     FigureCanvasAgg(figure)
     view = _view(heatmap)
-    left, right, bottom, top = 92 / width, 1 - 236 / width, 92 / height, 1 - 84 / height
+    left, right, bottom, top = 104 / width, 1 - 236 / width, 92 / height, 1 - 84 / height
     main = figure.add_axes((left, bottom, right - left, top - bottom), facecolor=look.panel)
     side = figure.add_axes(
         (right + 68 / width, bottom, 150 / width, top - bottom),
@@ -144,18 +147,6 @@ def save_png(
     return replace_file(path, lambda part: figure.savefig(part, format="png", dpi=DPI))
 
 
-def usd(value: float) -> str:
-    """Return a short amount of money.
-
-    >>> usd(0), usd(950), usd(12_345), usd(1_250_000), usd(3.4e9)
-    ('$0', '$950', '$12.3K', '$1.25M', '$3.4B')
-    """
-    for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "K")):
-        if abs(value) >= size * 0.9995:
-            return f"${float(f'{value / size:.3g}'):g}{letter}"
-    return f"${float(f'{value:.3g}'):g}"
-
-
 def _view(heatmap: Heatmap) -> _View:
     heat = heatmap.long_usd.astype(np.float64) + heatmap.short_usd
     log = heatmap.params.price_scale == "log"
@@ -163,7 +154,15 @@ def _view(heatmap: Heatmap) -> _View:
     held = heat[heat > 0]
     top = float(np.quantile(held, CLIP_QUANTILE)) if len(held) else 1.0
     low, high = _span(heatmap, heat, edges)
-    return _View(heatmap, heat, edges, low, high, top)
+    return _View(heatmap, heat, edges, low, high, top, _power(held, top))
+
+
+def _power(held: F64, top: float) -> float:
+    # The square root; nearer to linear where most cells are large and all would be bright.
+    if len(held) == 0:
+        return 0.5
+    middle = min(float(np.median(held)) / top, 0.99)
+    return min(max(math.log(MIDDLE_COLOUR) / math.log(middle), 0.5), 1.5)
 
 
 def _span(heatmap: Heatmap, heat: F64, edges: F64) -> tuple[float, float]:
@@ -195,13 +194,13 @@ def _pool(heat: F64, columns: int, rows: int) -> F64:
     return np.maximum.reduceat(by_time, starts(heat.shape[1], rows), axis=1)
 
 
-def _colours(usd_values: F64, top_usd: float, *, dark: bool) -> NDArray[np.float64]:
-    """Return RGBA: viridis over the square root, fading to nothing under the threshold."""
+def _colours(usd_values: F64, view: _View, *, dark: bool) -> NDArray[np.float64]:
+    """Return RGBA: viridis over a power of USD, fading to nothing under the threshold."""
     from matplotlib import colormaps
 
-    share = np.clip(usd_values / top_usd, 0.0, 1.0)
+    share = np.clip(usd_values / view.top_usd, 0.0, 1.0)
     palette = colormaps["viridis" if dark else "viridis_r"]
-    rgba: NDArray[np.float64] = np.array(palette(np.sqrt(share)))
+    rgba: NDArray[np.float64] = np.array(palette(share**view.power))
     rgba[..., 3] = np.clip(share / THRESHOLD, 0.0, 1.0)
     return rgba
 
@@ -211,7 +210,7 @@ def _draw_heat(axes: Any, view: _View, *, dark: bool, pixels: float, rows: float
     first, last = int(np.argmax(inside)), len(inside) - int(np.argmax(inside[::-1]))
     heat = _pool(view.heat[:, first:last], int(pixels), int(rows))
     axes.imshow(
-        _colours(heat.T, view.top_usd, dark=dark), aspect="auto", origin="lower",
+        _colours(heat.T, view, dark=dark), aspect="auto", origin="lower",
         interpolation="nearest", zorder=1,
         extent=(0.0, len(view.heat), view.edges[first], view.edges[last]),
     )  # fmt: skip
@@ -291,14 +290,14 @@ def _draw_axes(axes: Any, view: _View, look: _Look) -> None:
     heatmap = view.heatmap
     _plain(axes, look)
     last = _last_close(heatmap)
-    prices = _price_ticks(view)
+    prices = price_ticks(view.price(view.low), view.price(view.high))
     if last is not None:  # its own label stands there
         room = 0.022 * (view.high - view.low)
         prices = [p for p in prices if abs(view.height(p) - view.height(last)) > room]
-    axes.set_yticks([view.height(price) for price in prices], [_money(p) for p in prices])
+    axes.set_yticks([view.height(price) for price in prices], [money(p) for p in prices])
     axes.yaxis.tick_right()
     axes.set_ylim(view.low, view.high)
-    places, names = _time_ticks(heatmap.start_ms, heatmap.step_ms)
+    places, names = time_ticks(heatmap.start_ms, heatmap.step_ms)
     axes.set_xticks(places, names)
     axes.grid(visible=True, color=look.text, alpha=0.05, linewidth=0.7, zorder=2)
     if last is None:
@@ -308,7 +307,7 @@ def _draw_axes(axes: Any, view: _View, look: _Look) -> None:
         height, color=look.text, linewidth=0.8, dashes=(3, 3), alpha=0.75, zorder=3
     )
     axes.annotate(
-        _money(last), (1.0, height), xycoords=("axes fraction", "data"), xytext=(4, 0),
+        money(last), (1.0, height), xycoords=("axes fraction", "data"), xytext=(4, 0),
         textcoords="offset points", va="center", ha="left", color=look.back, fontsize=9,
         fontweight="bold", zorder=9,
         bbox={"facecolor": look.text, "edgecolor": "none", "boxstyle": "square,pad=0.28"},
@@ -367,37 +366,29 @@ def _end_ticks(axes: Any, most: float) -> None:
 
 
 def _bar_colours(values: F64, view: _View, *, dark: bool) -> NDArray[np.float64]:
-    rgba = _colours(values, view.top_usd, dark=dark)
+    rgba = _colours(values, view, dark=dark)
     rgba[..., 3] = 1.0
     return rgba
 
 
 def _draw_legend(axes: Any, view: _View, look: _Look, *, dark: bool) -> None:
-    ramp = np.linspace(0.0, 1.0, 256) ** 2 * view.top_usd
+    ramp = np.linspace(0.0, 1.0, 256) ** (1 / view.power) * view.top_usd
     axes.set_facecolor(look.panel)
     axes.imshow(
-        _colours(ramp[:, None], view.top_usd, dark=dark), aspect="auto", origin="lower",
+        _colours(ramp[:, None], view, dark=dark), aspect="auto", origin="lower",
         extent=(0, 1, 0, 1),
     )  # fmt: skip
     axes.set_xticks([])
-    marks = _round_marks(view.top_usd)
-    axes.set_yticks([math.sqrt(m / view.top_usd) for m in marks], [usd(m) for m in marks])
+    marks = colour_marks(view.top_usd, view.power)
+    names = [*(usd(mark) for mark in marks), f"≥ {usd(view.top_usd)}"]
+    marks.append(view.top_usd)
+    axes.set_yticks([(mark / view.top_usd) ** view.power for mark in marks], names)
     axes.set_ylim(0, 1)
     axes.set_title("USD\nper bin", color=look.faint, fontsize=8, loc="left", pad=7)
     axes.yaxis.tick_right()
     axes.tick_params(colors=look.faint, labelsize=7.5, length=0, pad=3)
     for spine in axes.spines.values():
         spine.set_color(look.grid)
-
-
-def _round_marks(top: float) -> list[float]:
-    # 1, 2, 5 times powers of ten, as far apart as their labels need.
-    powers = range(math.floor(math.log10(top)) - 3, math.floor(math.log10(top)) + 1)
-    marks = [0.0]
-    for mark in (k * 10.0**power for power in powers for k in (1, 2, 5)):
-        if mark <= top and math.sqrt(mark / top) - math.sqrt(marks[-1] / top) > 0.06:
-            marks.append(mark)
-    return marks
 
 
 def _draw_title(figure: Any, view: _View, look: _Look, title: str | None) -> None:
@@ -419,7 +410,7 @@ def _draw_title(figure: Any, view: _View, look: _Look, title: str | None) -> Non
     facts = (
         f"liquidation heatmap · model {heatmap.params.model} {heatmap.model_version} · "
         f"{interval_name(heatmap.step_ms)} steps · "
-        f"{_stamp(int(heatmap.start_ms[0]))} to {_stamp(end_ms)} UTC"
+        f"{stamp(int(heatmap.start_ms[0]))} to {stamp(end_ms)} UTC"
     )
     figure.text(x, y - 1 / high, facts, color=look.faint, fontsize=10, va="center")
 
@@ -438,7 +429,7 @@ def _draw_caption(
         words.append(f"Circles: realised liquidations, the largest {usd(largest_usd)}.")
     style = {"color": look.faint, "fontsize": 8.5, "va": "center"}
     figure.text(30 / wide, 26 / high, "  ".join(words), **style)
-    drawn = f"liqheat · drawn {_stamp(now_ms)} UTC" if now_ms is not None else "liqheat"
+    drawn = f"liqheat · drawn {stamp(now_ms)} UTC" if now_ms is not None else "liqheat"
     figure.text(1 - 18 / wide, 26 / high, drawn, ha="right", **style)
 
 
@@ -464,40 +455,3 @@ def _plain(axes: Any, look: _Look) -> None:
 def _last_close(heatmap: Heatmap) -> float | None:
     known = np.flatnonzero(np.isfinite(heatmap.close))
     return float(heatmap.close[known[-1]]) if len(known) else None
-
-
-def _money(price: float) -> str:
-    if price >= 1_000:
-        return f"{price:,.0f}"
-    return f"{price:.5g}"
-
-
-def _price_ticks(view: _View) -> list[float]:
-    low, high = view.price(view.low), view.price(view.high)
-    rough = (high - low) / 9
-    size = 10 ** math.floor(math.log10(rough))
-    step = next(size * k for k in (1, 2, 2.5, 5, 10) if size * k >= rough)
-    first = math.ceil(low / step)
-    return [round(k * step, 10) for k in range(first, math.floor(high / step) + 1)]
-
-
-def _time_ticks(start_ms: NDArray[np.int64], step_ms: int) -> tuple[list[float], list[str]]:
-    span = len(start_ms) * step_ms
-    hour = 3_600_000
-    steps = [hour // 12, hour // 4, hour, 2 * hour, 4 * hour, 6 * hour, 12 * hour]
-    steps += [24 * hour * days for days in (1, 2, 4, 7, 14, 30, 60)]
-    step = next((s for s in steps if span / s <= 13), steps[-1])
-    first = -(-int(start_ms[0]) // step) * step
-    places, names = [], []
-    for at in range(first, int(start_ms[0]) + span, step):
-        place = (at - int(start_ms[0])) / step_ms
-        if 0.012 * len(start_ms) < place < 0.985 * len(start_ms):
-            when = datetime.fromtimestamp(at / 1000, UTC)
-            midnight = when.hour == 0 and when.minute == 0
-            places.append(place)
-            names.append(f"{when.day} {when:%b}" if midnight else f"{when:%H:%M}")
-    return places, names
-
-
-def _stamp(ms: int) -> str:
-    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M}"
