@@ -301,7 +301,12 @@ def rows_for(edges: F64) -> kernels.Rows:
     row = np.repeat(np.arange(len(first)), count)
     internal = np.arange(count.sum()) - offset[row] + first[row]
     share = np.minimum(internal + 1.0, at[1:][row]) - np.maximum(internal, at[:-1][row])
-    return kernels.Rows(first, last, offset, np.clip(share, 0.0, 1.0), at[[0, -1]])
+    share = np.clip(share, 0.0, 1.0)
+    pair = np.zeros((2, 0))
+    if count.max() <= 2:
+        second = np.minimum(offset + 1, len(share) - 1)
+        pair = np.stack([share[offset], np.where(count == 2, share[second], 0.0)])
+    return kernels.Rows(first, last, offset, share, pair, at[[0, -1]])
 
 
 def bar_matrix(bars: Bars) -> F64:

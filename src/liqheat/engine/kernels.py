@@ -68,13 +68,14 @@ class Rows(NamedTuple):
     last: I64  # [p] last internal bin, inclusive
     offset: I64  # [p] where its shares begin
     share: F64  # fraction of each internal bin that lies in the displayed bin
+    pair: F64  # [2, p] the same for rows of one or two bins; empty where some have more
     ends: F64  # (lowest, highest) edge in internal bins
 
 
 class Scratch(NamedTuple):
     """Working memory of ``render``."""
 
-    level: F64  # [g, b]
+    level: F64  # [g, b]; one more than the window, so that a pair may overhang
     span: I64  # [g, 2]
 
 
@@ -94,7 +95,7 @@ def new_ledger(bank: Bank) -> Ledger:
 
 def new_scratch(n_tiers: int) -> Scratch:
     """Return working memory for rendering so many tiers."""
-    return Scratch(np.zeros((n_tiers, N_BINS)), np.zeros((n_tiers, 2), np.int64))
+    return Scratch(np.zeros((n_tiers, N_BINS + 1)), np.zeros((n_tiers, 2), np.int64))
 
 
 @kernel
@@ -313,15 +314,31 @@ def _show(level: F64, low: int, high: int, base: int, rows: Rows, out: F32) -> N
     """Add the levels [USD] of the internal bins [low, high) (absolute) to their rows."""
     if low >= high:
         return
-    first, last, offset, share = rows.first, rows.last, rows.offset, rows.share
-    for p in range(_row_from(last, low), len(first)):
-        start, stop = max(first[p], low), min(last[p] + 1, high)
-        if start >= stop:
-            break
-        shift, value = offset[p] - first[p], 0.0
-        for b in range(start, stop):
-            value += share[b + shift] * level[b - base]
-        out[p] += np.float32(value)
+    p = _row_from(rows.last, low)
+    if rows.pair.shape[1] > 0:
+        # Rows finer than bins: no inner loop, but for the rows which the range cuts.
+        stop = _row_from(rows.last, high)
+        if p < stop and rows.first[p] < low:
+            _show_row(level, low, high, base, rows, p, out)
+            p += 1
+        one, two = rows.pair[0], rows.pair[1]
+        for q in range(p, stop):
+            b = rows.first[q] - base
+            out[q] += np.float32(one[q] * level[b] + two[q] * level[b + 1])
+        p = max(p, stop)
+    while p < len(rows.first) and rows.first[p] < high:
+        _show_row(level, low, high, base, rows, p, out)
+        p += 1
+
+
+@kernel
+def _show_row(
+    level: F64, low: int, high: int, base: int, rows: Rows, p: int, out: F32
+) -> None:
+    shift, value = rows.offset[p] - rows.first[p], 0.0
+    for b in range(max(rows.first[p], low), min(rows.last[p] + 1, high)):
+        value += rows.share[b + shift] * level[b - base]
+    out[p] += np.float32(value)
 
 
 @kernel

@@ -311,6 +311,8 @@ def _check_open_interest(bars: Bars, where: str) -> None:
     middle = float(np.median(bars.open_interest_qty[known]))
     price = float(np.median(bars.close))
     day = float(bars.qty.mean()) * 86_400_000 / bars.interval_ms
+    if len(bars) * bars.interval_ms < 86_400_000:
+        day = 0.0  # too short to tell a quiet hour from a wrong unit
     if middle * price > ABSURD_OPEN_INTEREST_USD or (
         day > 0 and price > 100 and middle > ABSURD_OPEN_INTEREST_DAYS * day
     ):

@@ -233,7 +233,7 @@ def liquidation_distance(instrument: Instrument, leverage: float) -> tuple[float
     >>> from liqheat.market.instrument import instrument
     >>> long, short = liquidation_distance(instrument("binance:BTCUSDT"), 25)
     >>> round(long, 4), round(short, 4)
-    (0.0364, 0.0348)
+    (0.0366, 0.035)
     """
     if leverage <= 1.0:
         msg = f"a position at {leverage:g}x has no liquidation level; use more than 1x"
