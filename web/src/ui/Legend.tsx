@@ -56,7 +56,7 @@ export function legendTicks(current: Look, clip: number, apart = 0.085): Tick[] 
       const usd = (factor * decade) / 10;
       const position = forward(current.transfer, usd / clip);
       if (usd >= clip || position < 0.05 || last - position < apart) continue;
-      ticks.push({ position, label: formatUsd(usd) });
+      ticks.push({ position, label: formatUsd(usd).replace(/\.0+(?=\D)/, '') });
       last = position;
     }
   }
