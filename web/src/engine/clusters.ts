@@ -10,7 +10,7 @@ export interface Cluster {
 }
 
 /** A bin stands out above this share of the column's largest. */
-const STANDS_OUT = 0.3;
+const STANDS_OUT = 0.45;
 
 /** The largest runs of the newest column, by USD. */
 export function largestClusters(matrix: HeatMatrix, count: number): Cluster[] {

@@ -89,6 +89,8 @@ function drawBars(
   let max = 0;
   for (let p = first; p <= last; p++) if (usd[p] > max) max = usd[p];
   if (max === 0) return;
+  // A hairline between bars keeps neighbors apart, once every bar has room for one.
+  const gap = (y[first] - y[last + 1]) / (last + 1 - first) >= 5 ? 1 : 0;
   for (const long of [true, false]) {
     context.beginPath();
     const from = long ? first : Math.max(first, split);
@@ -97,8 +99,6 @@ function drawBars(
       if (usd[p] === 0) continue;
       const top = Math.round(y[p + 1]);
       const height = Math.max(1, Math.round(y[p]) - top);
-      // A hairline between bars keeps neighbors apart once there is room for one.
-      const gap = height >= 4 ? 1 : 0;
       context.rect(left, top, Math.max(1, (usd[p] / max) * width), height - gap);
     }
     context.globalAlpha = 0.72;
@@ -156,9 +156,9 @@ function drawTotals(
   context.textBaseline = 'alphabetic';
   for (const { long, sum, y } of sums) {
     const text = `${long ? 'longs ▼' : 'shorts ▲'} ${formatUsd(sum)}`;
-    context.lineWidth = 3 * ratio;
-    context.strokeStyle = style.background;
-    context.strokeText(text, left + width, y);
+    const { width: length } = context.measureText(text);
+    context.fillStyle = style.background;
+    context.fillRect(left + width - length - 5 * ratio, y - 12 * ratio, length + 9 * ratio, 17 * ratio);
     context.fillStyle = long ? style.long : style.short;
     context.fillText(text, left + width, y);
   }

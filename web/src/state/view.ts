@@ -5,13 +5,13 @@
  * only read signals and write the query.
  */
 
-import { computed, effect, signal } from '@preact/signals';
+import { computed, effect, signal, untracked } from '@preact/signals';
 
 import type { Cursor, HeatChart } from '../engine/chart';
 import { buildLut, type Look } from '../engine/lut';
 import { clipUsd, instruments, matrix, want } from './live';
 import { prefs, setPrefs } from './prefs';
-import { query, setQuery } from './query';
+import { DEFAULTS, query, setQuery } from './query';
 
 export interface Pin {
   readonly timeMs: number;
@@ -72,16 +72,17 @@ export function startView(): void {
   effect(() => {
     const wanted = JSON.parse(subscription.value) as Parameters<typeof want>[0];
     if (wanted.symbol === '') return;
-    want(wanted);
-    pin.value = null;
-    setPrefs({ lastSymbol: wanted.symbol });
+    untracked(() => {
+      want(wanted);
+      pin.value = null;
+      setPrefs({ lastSymbol: wanted.symbol });
+    });
   });
 }
 
-/** Threshold steps of the keys `[` and `]`, on the legend. */
+/** Back to the whole range, the automatic axis and the default threshold. */
 export function resetView(): void {
-  const { lo, hi } = { lo: 0.01, hi: 1 };
-  setQuery({ lo, hi }, 'push');
+  setQuery({ lo: DEFAULTS.lo, hi: DEFAULTS.hi }, 'push');
   pin.value = null;
   chart.value?.clearCursor();
   chart.value?.fit();

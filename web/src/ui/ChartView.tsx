@@ -28,7 +28,7 @@ import {
 } from '../state/view';
 import { pinCursor } from './keys';
 import { Legend } from './Legend';
-import { Banners, Busy, Overlay, Watermark } from './States';
+import { Banners, Busy, ModeBadge, Overlay, Watermark } from './States';
 import { CAPTION } from './StatusBar';
 import { PinnedTooltip, Tooltip } from './Tooltip';
 
@@ -104,6 +104,9 @@ export function ChartView() {
           aria-label={`${name}. Arrow keys move the cursor, Enter pins it, T opens a table.`}
         />
         <Watermark />
+        <div class="stage-badge">
+          <ModeBadge />
+        </div>
         <Overlay />
         <Busy />
         <Banners />

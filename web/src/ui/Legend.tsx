@@ -100,7 +100,7 @@ export function Legend(props: { horizontal?: boolean }) {
       <div class="legend-top" title="Top of the color range: 99.5 % of the cells lie below">
         {clip > 0 ? `≥ ${formatUsd(clip)}` : '–'}
       </div>
-      <div class="legend-scale">
+      <div class={clip > 0 ? 'legend-scale' : 'legend-scale blank'}>
         <div class="legend-ramp" style={{ background: ramp(current, props.horizontal ? 'to right' : 'to top') }} />
         {legendTicks(current, clip, props.horizontal ? 0.16 : 0.085).map((tick) => (
           <span key={tick.label} class="legend-tick" style={along(tick.position)}>

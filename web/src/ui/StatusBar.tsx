@@ -1,7 +1,7 @@
 /** The bottom line: how fresh, how complete, which model, and what the picture is not. */
 
 import { formatAge, formatPrice, formatUsd, splitSymbol } from '../format';
-import { ageMs, health, link, liquidations, mode, nowMs, stale, status } from '../state/live';
+import { ageMs, health, link, liquidations, mode, nowMs, problem, stale, status } from '../state/live';
 import type { ExchangeStatus } from '../net/ws';
 import { chart } from '../state/view';
 
@@ -9,13 +9,14 @@ export function LinkChip() {
   const state = link.value;
   const age = ageMs.value;
   let tone = 'wait';
-  let text = 'connecting';
+  let text = state.phase === 'connecting' ? 'connecting' : 'waiting';
   if (state.phase === 'down') [tone, text] = ['red', 'disconnected'];
   else if (status.value && age !== null) {
     tone = stale.value ? 'amber' : 'green';
     const word = stale.value ? 'stale' : mode.value === 'live' ? 'live' : mode.value;
     text = mode.value === 'replay' ? word : `${word} · ${formatAge(age)}`;
-  } else if (status.value) text = 'no data';
+  } else if (problem.value) [tone, text] = ['red', 'error'];
+  else if (status.value) text = 'no data';
   return (
     <span class={`chip link ${tone}`} data-testid="link" title="Age of the newest data">
       <i aria-hidden="true" />

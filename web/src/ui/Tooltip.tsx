@@ -80,9 +80,10 @@ function Body(props: { m: HeatMatrix; column: number; price: number }) {
         )}
       </div>
       <div class={`tip-way ${waySide}`}>
-        <span>price now → here</span>
+        <span>now → here</span>
         <b>
-          ~{formatUsd(way)} {waySide}s
+          {way > 0 ? '~' : ''}
+          {formatUsd(way)} {waySide}s
         </b>
       </div>
     </>

@@ -242,7 +242,7 @@ export function ResetButton() {
       type="button"
       class="button"
       data-name="reset"
-      title="Whole range, automatic axis, no threshold (Alt+R)"
+      title="Whole range, automatic axis, default threshold (Alt+R)"
       onClick={resetView}
     >
       Reset
