@@ -4,6 +4,8 @@
 PY := .venv/bin/python
 PYTEST := $(PY) -m pytest
 ARGS ?=
+# npm trusts what the system trusts, as pip does: needed behind a company's proxy.
+export NODE_USE_SYSTEM_CA := 1
 # The pins must name no host: each user's pip asks its own index, and the hashes vouch.
 COMPILE := UV_NO_CONFIG=1 UV_CUSTOM_COMPILE_COMMAND='make lock' .venv/bin/uv pip compile \
     pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
