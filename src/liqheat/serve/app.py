@@ -298,9 +298,9 @@ async def index(request: AppRequest) -> Response[Any]:
 
 
 @get("/{path:path}", include_in_schema=False)
-async def page(request: AppRequest, path: str) -> Response[Any]:
+async def page(request: AppRequest) -> Response[Any]:
     """Return one file of the page."""
-    return _page(request, path)
+    return _page(request, str(request.path_params["path"]))
 
 
 def _page(request: AppRequest, path: str) -> Response[Any]:

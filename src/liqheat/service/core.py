@@ -233,19 +233,26 @@ class Service:
         return await self.in_thread(cut), self.catalogue.mode(entry)
 
     async def liquidations(self, symbol: str, start_ms: int) -> list[Liquidation]:
-        """Return the newest stored and live liquidations since ``start_ms``, oldest first."""
+        """Return the newest stored and live liquidations since ``start_ms``, oldest first.
+
+        Those which listeners are about to be told are left out.
+        """
         entry = await self.entry(symbol)
-        live = [row for row in self._symbol(symbol).tape.liquidations]
+        state = self._symbol(symbol)
+        rows = list(state.tape.liquidations)
+        live = rows[: max(0, len(rows) - (state.taken - state.told))]
         if "liquidations" not in entry.stored.spans:
             return [row for row in live if row.event_ms >= start_ms]
-        until = live[0].event_ms if live else None
+        until = rows[0].event_ms if rows else None
         table = await self.in_thread(
             lambda: entry.feed.store.read("liquidations", symbol, start_ms, until)
         )
-        names = Liquidation.__struct_fields__
-        rows = table.slice(max(0, table.num_rows - 1_000)).select(list(names)).to_pylist()
-        return [*(msgspec.convert({"type": "liquidation", **r}, Liquidation) for r in rows),
-                *(row for row in live if row.event_ms >= start_ms)]  # fmt: skip
+        names = list(Liquidation.__struct_fields__)
+        kept = table.slice(max(0, table.num_rows - 1_000)).select(names).to_pylist()
+        stored = msgspec.convert(
+            [{"type": "liquidation", **row} for row in kept], list[Liquidation]
+        )
+        return [*stored, *(row for row in live if row.event_ms >= start_ms)]
 
     def _loader(self, query: Query, entry: Entry) -> Callable[[], Bars]:
         # Called on the loop, run in a thread: the tape is copied here, where it cannot move.
@@ -346,6 +353,8 @@ class Service:
             return
         if isinstance(event, Liquidation):
             symbol.taken += 1
+            if not symbol.views:
+                symbol.told = symbol.taken
         self._schedule(event.instrument)
 
     def heard(self, feed: Feed) -> None:

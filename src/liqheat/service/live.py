@@ -235,8 +235,7 @@ class LiveView:
         self, column: int, candle: tuple[float, ...], usd: F32, deltas: list[Delta]
     ) -> None:
         if column >= len(self._usd):
-            self._drop_oldest(column)
-            column = self.columns
+            self._grow()
         codes = to_codes(usd, self.v_max)
         kind: DeltaKind = "replace"
         if column == self.columns:
@@ -262,18 +261,23 @@ class LiveView:
         bins = changed.astype(np.uint16)
         return Delta("sparse", self.seq, column, candle, codes[changed], bins)
 
-    def _drop_oldest(self, room_for: int) -> None:
+    def _grow(self) -> None:
+        # Only where many bars came at once; columns are dropped when all are in.
+        more = ((0, len(self._usd)), (0, 0))
+        self._usd, self._codes = np.pad(self._usd, more), np.pad(self._codes, more)
+        self._candles = np.pad(self._candles, more, constant_values=np.nan)
+
+    def _drop_oldest(self) -> None:
         drop = self.columns - self.window.wanted
-        keep = slice(drop, self.columns)
         for array in (self._usd, self._codes, self._candles):
-            array[: self.columns - drop] = array[keep].copy()
+            array[: self.columns - drop] = array[drop : self.columns].copy()
         self.columns -= drop
         self.t0_ms += drop * self.step_ms
         self._overflow = True
 
     def _settle(self, before: int, deltas: list[Delta]) -> list[Delta] | None:
         if self.columns > self._most():
-            self._drop_oldest(self.columns)
+            self._drop_oldest()
         price = self.last_price
         if price and is_too_near(self.query, price, self.price_min, self.price_max):
             self.outdated = True
