@@ -99,6 +99,8 @@ def main() -> int:
     options = parser.parse_args()
     rows = measure(options.url.rstrip("/"))
     if options.json:
+        print(json.dumps([vars(line) for line in rows], indent=1))
+    else:
         head = f"ms, n={RUNS}"
         print(f"{head:<14} {'matrix':<10} {'median':>8} {'p95':>8} {'budget':>8}")
         print("\n".join(line.text() for line in rows))
