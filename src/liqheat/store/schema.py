@@ -86,7 +86,7 @@ _BARS = Kind(
         ("start_ms lies between 2009 and 2100", f"start_ms {_TIME}"),
         ("interval_ms is positive", "interval_ms > 0"),
         _price("open"), _price("high"), _price("low"), _price("close"),
-        ("high is the highest price", "high >= MAX(open, close, low)"),
+        ("high is the highest price", "high >= MAX(open, close)"),
         ("low is the lowest price", "low <= MIN(open, close)"),
         _amount("qty"),
         ("taker_buy_qty lies within qty, or absent",
@@ -375,9 +375,5 @@ def _last_of_each_key(table: pa.Table, kind: Kind) -> pa.Table:
         return table
     row = pa.array(np.arange(table.num_rows))
     groups = table.select(kind.key).append_column("row", row).group_by(kind.key)
-    rows = groups.aggregate([("row", "max")])["row_max"]
-    return (
-        table
-        if len(rows) == table.num_rows
-        else table.take(pc.array_sort(rows.combine_chunks()))
-    )
+    rows = groups.aggregate([("row", "max")])["row_max"].to_numpy()
+    return table if len(rows) == table.num_rows else table.take(np.sort(rows))
