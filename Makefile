@@ -4,6 +4,8 @@
 PY := .venv/bin/python
 PYTEST := $(PY) -m pytest
 ARGS ?=
+# npm trusts what the system trusts, as pip does: needed behind a company's proxy.
+export NODE_USE_SYSTEM_CA := 1
 # The pins must name no host: each user's pip asks its own index, and the hashes vouch.
 COMPILE := UV_NO_CONFIG=1 UV_CUSTOM_COMPILE_COMMAND='make lock' .venv/bin/uv pip compile \
     pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
@@ -11,13 +13,12 @@ COMPILE := UV_NO_CONFIG=1 UV_CUSTOM_COMPILE_COMMAND='make lock' .venv/bin/uv pip
 
 # The environment and the page carry their own stamps: delete one and it is made again.
 VENV := .venv/.installed
-NODE := web/node_modules/.package-lock.json
 PAGE := src/liqheat/serve/static/index.html
 PAGE_SOURCES := $(shell find web -name node_modules -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run check test lint unit web web-test format lock screenshots clean
+.PHONY: help setup run check test lint unit web web-test bench format lock clean
 
 help: ## list the targets
 	@printf 'liqheat: make <target> [ARGS="..."]\n\n'
@@ -44,11 +45,15 @@ lint: $(VENV) ## formatting, ruff, mypy, import layers, spelling
 unit: $(VENV) ## unit and documentation tests
 	$(PYTEST) tests/unit tests/docs -m "not slow and not ui" $(ARGS)
 
-web: $(NODE) ## build the page anew
+web: $(VENV) ## build the page anew, types checked
 	$(PY) tools/web_build.py build
 
-web-test: $(NODE) ## type check, tests and size limit of the page
+web-test: $(PAGE) ## unit tests and size limit of the page
 	$(PY) tools/web_build.py test
+	$(PY) tools/web_build.py size
+
+bench: $(VENV) ## how fast the engine is, beside two references; two minutes
+	$(PY) benchmarks/engine.py
 
 format: $(VENV) ## format and mend what can be mended
 	$(PY) -m ruff check --fix .
@@ -66,10 +71,6 @@ clean: ## remove what was built, the environment included
 $(VENV): requirements/dev.txt pyproject.toml tools/setup.sh
 	@sh tools/setup.sh
 
-$(NODE): web/package-lock.json $(VENV)
-	$(PY) tools/web_build.py install
-	@touch $@
-
-$(PAGE): $(NODE) $(PAGE_SOURCES)
+$(PAGE): $(VENV) $(PAGE_SOURCES)
 	$(PY) tools/web_build.py build
 	@touch $@

@@ -118,6 +118,8 @@ def test_make_targets_and_documents_agree(markdown, root):
 
 
 def test_notices_name_every_package_it_runs_on(root):
-    pinned = re.findall(r"^([A-Za-z0-9_.-]+)==", (root / "requirements/run.txt").read_text(), re.M)
+    pinned = re.findall(
+        r"^([A-Za-z0-9_.-]+)==", (root / "requirements/run.txt").read_text(), re.M
+    )
     notices = (root / "THIRD_PARTY_NOTICES.md").read_text()
     assert [name for name in pinned if not re.search(rf"\b{name}\b", notices)] == []
