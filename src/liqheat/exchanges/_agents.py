@@ -55,7 +55,7 @@ class Regime:
     isolated_share: float = 0.2
     stop_shares: tuple[float, float, float, float] = (0.45, 0.4, 0.3, 0.15)
     take_profit_share: float = 0.35
-    sigma_day: float = 0.027
+    sigma_day: float = 0.026
     jumps_per_day: float = 0.4
     jump_sd: float = 0.006
     impact: float = 0.07
@@ -73,13 +73,13 @@ REGIMES: dict[str, Regime] = {
         _BASE,
         replace(_BASE, name="cross", tilt=-1.1, sigma_day=0.026, isolated_share=0.04),
         replace(
-            _BASE, name="retail", tilt=0.45, sigma_day=0.024, isolated_share=0.55, churn=0.25,
+            _BASE, name="retail", tilt=0.45, sigma_day=0.024, isolated_share=0.55, churn=0.2, impact=0.05,
             hold_shares=(0.50, 0.36, 0.11, 0.03),
         ),
         replace(_BASE, name="churn", churn_log_sd=1.0, churn=0.8, sentiment=0.25),
         replace(
             _BASE, name="alt", sigma_day=0.06, jumps_per_day=3.0, jump_sd=0.015,
-            hold_shares=(0.50, 0.37, 0.10, 0.03), churn=0.25, isolated_share=0.22, tilt=-0.15,
+            hold_shares=(0.50, 0.37, 0.10, 0.03), churn=0.2, isolated_share=0.22, tilt=-0.15,
         ),
     )
 }  # fmt: skip

@@ -357,7 +357,8 @@ class Market:
         impact = self.regime.impact * thin * share
         impact = max(-0.03, min(0.03, impact))
         fading = self._transient * _TRANSIENT_DECAY + (1.0 - _PERMANENT) * impact
-        boost = math.sqrt(1.0 + 0.6 * heat)
+        # Excitement, and the disorder of a market pushed away from where it was.
+        boost = math.sqrt(1.0 + 0.6 * heat) + min(60.0 * abs(self._transient), 4.0)
         move = (
             self._moves[index] * boost + self._jumps[index]
             + _PERMANENT * impact + fading - self._transient
