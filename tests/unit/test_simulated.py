@@ -238,6 +238,19 @@ def test_inverse_quantities_are_whole_contracts_at_the_close(
     assert feed["qty"].to_numpy() * feed["price"].to_numpy() == pytest.approx(usd)
 
 
+def test_two_contracts_on_one_coin_have_one_price(retail: SimulatedExchange) -> None:
+    one, two = (
+        fetch(retail, "bars", name)["close"].to_numpy() for name in (LINEAR, INVERSE)
+    )
+    basis = np.abs(np.log(two / one))
+    assert 0 < np.median(basis) < 0.001
+    assert basis.max() < 0.03
+    usd = fetch(retail, "liquidations", INVERSE)["notional_usd"].to_numpy()
+    assert (
+        usd.sum() != fetch(retail, "liquidations", LINEAR)["notional_usd"].to_numpy().sum()
+    )
+
+
 def test_truth_counts_the_open_positions_by_side(retail: SimulatedExchange) -> None:
     edges = 64_000 * np.exp(np.linspace(-2, 2, 4001))
     truth = retail.truth(LINEAR, edges, NOW - 3_600_000)
