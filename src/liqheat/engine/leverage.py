@@ -51,6 +51,8 @@ CROSS_LOG_SD = 0.6
 #: Broad kernels: centres [log distance] and relative width.
 BROAD_DISTANCES = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
 BROAD_SD = 0.35
+#: Kernels end this many standard deviations from their centre (0.3 % lies beyond).
+KERNEL_REACH = 3.0
 #: Lifetimes of ``zones`` [hours].
 ZONE_HOURS = (1.0, 10.0, 120.0)
 
@@ -224,8 +226,8 @@ def _pack(parts: list[_Component], tiers: tuple[float, ...]) -> Bank:
 def _kernel(distance: float, width: float) -> tuple[int, NDArray[np.float64]]:
     """Return (bins from the entry, masses per bin) of a normal around ``distance``, sum 1."""
     centre, sd = distance / LOG_BIN, max(width * distance / LOG_BIN, 0.25)
-    start = max(1, math.floor(centre - 4 * sd))
-    stop = max(start + 1, math.ceil(centre + 4 * sd))
+    start = max(1, math.floor(centre - KERNEL_REACH * sd))
+    stop = max(start + 1, math.ceil(centre + KERNEL_REACH * sd))
     edges = (np.arange(start, stop + 1) - 0.5 - centre) / (sd * math.sqrt(2.0))
     mass = np.diff([math.erf(edge) for edge in edges])
     return start, mass / mass.sum()

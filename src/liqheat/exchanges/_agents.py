@@ -55,11 +55,11 @@ class Regime:
     isolated_share: float = 0.2
     stop_shares: tuple[float, float, float, float] = (0.45, 0.4, 0.3, 0.15)
     take_profit_share: float = 0.35
-    sigma_day: float = 0.025
+    sigma_day: float = 0.027
     jumps_per_day: float = 0.4
     jump_sd: float = 0.006
     impact: float = 0.07
-    churn: float = 0.55
+    churn: float = 0.45
     churn_log_sd: float = 0.25
     sentiment: float = 0.06
     arrivals_per_min: float = 7.0
@@ -71,15 +71,15 @@ REGIMES: dict[str, Regime] = {
     regime.name: regime
     for regime in (
         _BASE,
-        replace(_BASE, name="cross", tilt=-0.9, isolated_share=0.04),
+        replace(_BASE, name="cross", tilt=-1.1, sigma_day=0.026, isolated_share=0.04),
         replace(
-            _BASE, name="retail", tilt=0.35, isolated_share=0.55, churn=1.0,
+            _BASE, name="retail", tilt=0.45, sigma_day=0.024, isolated_share=0.55, churn=0.25,
             hold_shares=(0.50, 0.36, 0.11, 0.03),
         ),
-        replace(_BASE, name="churn", churn_log_sd=1.0, churn=0.75, sentiment=0.25),
+        replace(_BASE, name="churn", churn_log_sd=1.0, churn=0.8, sentiment=0.25),
         replace(
             _BASE, name="alt", sigma_day=0.06, jumps_per_day=3.0, jump_sd=0.015,
-            hold_shares=(0.50, 0.37, 0.10, 0.03), churn=1.1, isolated_share=0.22,
+            hold_shares=(0.50, 0.37, 0.10, 0.03), churn=0.25, isolated_share=0.22, tilt=-0.15,
         ),
     )
 }  # fmt: skip

@@ -21,11 +21,14 @@ from liqheat.exchanges._market import SECONDS, Market
 from liqheat.market.events import Bar
 
 F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
 Columns = dict[str, NDArray[Any]]
 
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
 _PER_MINUTE = MINUTE_MS // STEP_MS
+#: A forced order is at most about this large, unless the position is twelve times larger.
+_ORDER_USD = 30_000.0
 _GOLDEN = 2_654_435_761
 
 
@@ -175,27 +178,42 @@ class Tape:
     def _liquidations(self, first: int, last: int) -> Columns:
         base = len(self._days) * STEPS_A_DAY
         deaths = [d for d in self.market.deaths if first <= d.step - base < last]
-        step = np.array([death.step - base for death in deaths], dtype=np.int64)
-        index = np.array([death.position for death in deaths], dtype=np.int64)
-        lots = np.array([death.lots for death in deaths], dtype=np.float64)
-        mark = self._round(np.array([death.mark for death in deaths], dtype=np.float64))
+        lots = np.array([death.lots for death in deaths], dtype=np.int64)
+        mark = np.array([death.mark for death in deaths], dtype=np.float64)
+        whole, part, lots = self._orders(lots, mark)
+        step, index, long = (
+            np.array([values[i] for values in deaths], dtype=np.int64)[whole]
+            - (base if i == 0 else 0)
+            for i in (0, 1, 2)
+        )
+        mark = self._round(mark)[whole]
         # Forced orders come in bursts: most in the first seconds after the mark crossed.
         dice = (index * _GOLDEN % 2**32) / 2**32
-        late = (100 + 14_000 * dice**4).astype(np.int64)
-        paths = (
-            self._paths(int(step[0]), int(step[-1]) + 1) if len(step) else np.empty((0, 1))
-        )
-        price = paths[step - step[:1], late // 1000] if len(step) else mark
-        qty = self._base(lots, price)
+        late = np.minimum(100 + (12_000 * dice**4).astype(np.int64) + 230 * part, 14_999)
+        if len(step):
+            paths = self._paths(int(step[0]), int(step[-1]) + 1)
+            price = paths[step - step[0], late // 1000]
+        else:
+            price = mark
+        qty = self._base(lots.astype(np.float64), price)
         usd = lots * self.market.lot if self.market.instrument.is_inverse else qty * mark
         event_ms = self.start_ms + (base + step) * STEP_MS + late
         order = np.argsort(event_ms, kind="stable")
         columns: Columns = {
-            "event_ms": event_ms, "index": index,
-            "is_long": np.array([death.side > 0 for death in deaths], dtype=np.bool_),
+            "event_ms": event_ms, "index": index, "is_long": long > 0,
             "price": price, "qty": qty, "notional_usd": usd, "mark_price": mark,
         }  # fmt: skip
         return {name: column[order] for name, column in columns.items()}
+
+    def _orders(self, lots: I64, mark: F64) -> tuple[I64, I64, I64]:
+        # Large positions are closed by several orders: which closing, which part, how much.
+        inverse = self.market.instrument.is_inverse
+        usd = lots * self.market.lot * (1.0 if inverse else mark)
+        parts = np.minimum(np.clip(usd // _ORDER_USD + 1, 1, 12).astype(np.int64), lots)
+        whole = np.repeat(np.arange(len(lots)), parts)
+        part = np.arange(len(whole)) - np.repeat(np.cumsum(parts) - parts, parts)
+        each = (lots // parts)[whole] + (part < (lots % parts)[whole])
+        return whole, part, each
 
     def _paths(self, first: int, last: int) -> F64:
         # (steps, 0..15 s): last prices on the tick, from the end of the step before.
@@ -216,7 +234,9 @@ class Tape:
         prices = np.log(self._with_before("price", first, last))
         surprise = np.diff(prices) / records["sigma"]
         pace = records["sigma"] / (market.regime.sigma_day / np.sqrt(STEPS_A_DAY))
-        churn = np.floor(records["interest"] * market.churn[first:last] * np.sqrt(pace))
+        # Those who hold nothing trade most when it moves.
+        pace = pace**1.1 * (0.4 + 0.75 * np.minimum(np.abs(surprise), 6.0))
+        churn = np.floor(records["interest"] * market.churn[first:last] * pace)
         share = 0.5 + 0.2 * np.tanh(0.6 * surprise) + 0.06 * market.lean[first:last]
         return (
             records["traded"] + churn,

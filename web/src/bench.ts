@@ -1,0 +1,152 @@
+/**
+ * `?bench=4000x1000`: a made-up matrix and stop watches, for benchmarks/page.py.
+ *
+ * Nothing here is data: the page is marked SIMULATED. Each timing runs from the change of
+ * state to the pixel read back, so that rasterization is inside.
+ */
+
+import { HeatMatrix } from './engine/matrix';
+import { decodeSnapshot, gunzip, HEADER_BYTES, type Snapshot } from './net/codec';
+import { pictureMode, shown, showMatrix } from './state/live';
+import { setQuery } from './state/query';
+import { chart } from './state/view';
+
+/** A small generator with a seed: the same picture every time. */
+function random(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 4294967296;
+  };
+}
+
+const STEP_MS = 60_000;
+
+interface Walk {
+  readonly open: Float32Array<ArrayBuffer>;
+  readonly high: Float32Array<ArrayBuffer>;
+  readonly low: Float32Array<ArrayBuffer>;
+  readonly close: Float32Array<ArrayBuffer>;
+  readonly qty: Float32Array<ArrayBuffer>;
+}
+
+function walk(w: number, rnd: () => number): Walk {
+  const f = (): Float32Array<ArrayBuffer> => new Float32Array(w);
+  const out = { open: f(), high: f(), low: f(), close: f(), qty: f().fill(1) };
+  let price = 60_000;
+  for (let t = 0; t < w; t++) {
+    out.open[t] = price;
+    price *= 1 + (rnd() + rnd() - 1) * 0.0012 - (price / 60_000 - 1) * 0.002;
+    out.close[t] = price;
+    out.high[t] = Math.max(out.open[t], price) * (1 + 0.0005 * rnd());
+    out.low[t] = Math.min(out.open[t], price) * (1 - 0.0005 * rnd());
+  }
+  return out;
+}
+
+/** Levels at fixed distances from past prices, swept by the candles. */
+function makeUp(w: number, h: number): Snapshot {
+  const rnd = random(7);
+  const candles = walk(w, rnd);
+  const pLo = 48_000;
+  const pStep = Math.log(75_000 / pLo) / h;
+  const bin = (price: number): number => Math.floor(Math.log(price / pLo) / pStep);
+  const codes = new Uint8Array(w * h);
+  const now = new Float32Array(h);
+  for (let t = 0; t < w; t++) {
+    for (let p = 0; p < h; p++) now[p] *= 0.9996;
+    for (let k = 0; k < 12; k++) {
+      const distance = [0.008, 0.012, 0.02, 0.04, 0.09][Math.floor(rnd() * 5)] * (0.9 + 0.2 * rnd());
+      const p = bin(candles.close[t] * (rnd() < 0.5 ? 1 - distance : 1 + distance));
+      for (let d = -2; d <= 2; d++) if (p + d >= 0 && p + d < h) now[p + d] += 10 * rnd() ** 6 + 0.2;
+    }
+    for (let p = Math.max(0, bin(candles.low[t])); p <= bin(candles.high[t]) && p < h; p++) now[p] = 0;
+    for (let p = 0; p < h; p++) {
+      codes[t * h + p] = now[p] < 1e-3 ? 0 : Math.min(255, 1 + Math.round(25 * Math.log(now[p] / 1e-3)));
+    }
+  }
+  const header = {
+    ...{ columns: w, bins: h, t0Ms: 1_750_000_000_000 - w * STEP_MS, stepMs: STEP_MS, log: true },
+    ...{ pLo, pStep, vMin: 300, vMax: 3e7, model: 1, seq: 1 },
+    ...{ simulated: true, replay: false, hasCandles: true },
+  };
+  header.t0Ms -= header.t0Ms % STEP_MS;
+  return { header, codes, candles };
+}
+
+/** The snapshot as the server would send it, to time the way back. */
+async function pack({ header, codes }: Snapshot): Promise<Uint8Array<ArrayBuffer>> {
+  const { columns: w, bins: h } = header;
+  const bytes = new Uint8Array(HEADER_BYTES + codes.length);
+  const view = new DataView(bytes.buffer);
+  bytes.set([0x4c, 0x51, 0x48, 0x4d, 1, 3, 1, 0]);
+  view.setUint32(8, w, true);
+  view.setUint32(12, h, true);
+  bytes.set(codes, HEADER_BYTES);
+  for (let i = codes.length - 1; i >= h; i--) bytes[HEADER_BYTES + i] = codes[i] - codes[i - h];
+  const stream = new Blob([bytes]).stream().pipeThrough(new CompressionStream('gzip'));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+const nextFrame = (): Promise<number> => new Promise(requestAnimationFrame);
+
+/** Read one pixel of every canvas: a picture is done when it has been rastered. */
+function forceRaster(): void {
+  for (const canvas of document.querySelectorAll('canvas')) {
+    canvas.getContext('2d')?.getImageData(0, 0, 1, 1);
+  }
+}
+
+/**
+ * Time `change` with the repaint it asks for. The repaint is caught and run at once: waiting
+ * for the next animation frame is not work.
+ */
+async function time(n: number, change: (i: number) => void): Promise<number[]> {
+  const out: number[] = [];
+  const original = window.requestAnimationFrame;
+  for (let i = 0; i < n + 3; i++) {
+    await nextFrame();
+    const jobs: FrameRequestCallback[] = [];
+    window.requestAnimationFrame = (job) => jobs.push(job);
+    const started = performance.now();
+    change(i);
+    for (const job of jobs.splice(0)) job(started);
+    forceRaster();
+    out.push(performance.now() - started);
+    window.requestAnimationFrame = original;
+    for (const job of jobs) original(job);
+  }
+  return out.slice(3);
+}
+
+export function startBench(size: string): void {
+  const [w, h] = size.split('x').map(Number);
+  const snapshot = makeUp(Math.min(w || 1440, 8192), Math.min(h || 400, 2000));
+  const matrix = new HeatMatrix(snapshot);
+  pictureMode.value = 'simulated';
+  shown.value = 'bench';
+  showMatrix(matrix);
+  Object.assign(window, {
+    liqheatBench: {
+      pan: (n: number) =>
+        time(n, (i) => {
+          const shift = (i % 2 ? -1 : 1) * matrix.width * 0.05;
+          chart.value!.setRange(shift, matrix.width + shift);
+        }),
+      threshold: (n: number) => time(n, (i) => setQuery({ lo: 0.01 + 0.005 * (i % 20) }, 'replace')),
+      idle: (n: number) => time(n, () => undefined),
+      decode: async (n: number) => {
+        const packed = await pack(snapshot);
+        const out: number[] = [];
+        for (let i = 0; i < n; i++) {
+          const started = performance.now();
+          const bytes = await gunzip(packed);
+          bytes[5] = 3; // no candles section: the body is what costs
+          decodeSnapshot(bytes);
+          out.push(performance.now() - started);
+        }
+        return out;
+      },
+    },
+  });
+}

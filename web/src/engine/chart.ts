@@ -1,0 +1,370 @@
+/**
+ * The chart: candles and axes of lightweight-charts, our heat, profile and pin on top of it.
+ *
+ * Owns the view (zoom, scroll, price mode) and the cursor; is handed a matrix and told which
+ * column changed. Logical index i of the chart is column i of the matrix, always: a step
+ * without data is a whitespace bar. Knows nothing of the network, the URL or the panels.
+ */
+
+import {
+  CandlestickSeries,
+  ColorType,
+  CrosshairMode,
+  LineStyle,
+  PriceScaleMode,
+  createChart,
+  type CandlestickData,
+  type IChartApi,
+  type ISeriesApi,
+  type Logical,
+  type MouseEventParams,
+  type TickMarkType,
+  type Time,
+  type UTCTimestamp,
+  type WhitespaceData,
+} from 'lightweight-charts';
+
+import { formatPrice } from '../format';
+import { formatTime, priceDecimals, tickLabel, type Zone } from './axis';
+import { BitmapHeat } from './bitmap';
+import { HeatLayer, PinLayer, ProfileLayer } from './layers';
+import type { HeatMatrix } from './matrix';
+import type { ProfileStyle } from './profile';
+
+export const COLORS = {
+  background: '#07090d',
+  text: '#98a2b3',
+  grid: 'rgba(148, 163, 184, 0.07)',
+  border: '#1b2230',
+  crosshair: 'rgba(226, 232, 240, 0.55)',
+  label: '#2a3446',
+  up: '#f8fafc',
+  down: '#ff4d8d',
+  long: '#56b4f9',
+  short: '#ff9f43',
+} as const;
+
+export const FONT =
+  "Inter, 'Segoe UI Variable', 'Segoe UI', system-ui, -apple-system, Roboto, 'Helvetica Neue', sans-serif";
+export const PROFILE_WIDTH = 148;
+/** Below this pane width the profile would cover what matters. */
+const PROFILE_MIN_PANE = 600;
+
+/** Where the cursor is, in data and on the pane (CSS pixels). */
+export interface Cursor {
+  readonly column: number;
+  readonly price: number;
+  readonly x: number;
+  readonly y: number;
+}
+
+export interface ChartEvents {
+  readonly onCursor: (cursor: Cursor | null) => void;
+  readonly onClick: (cursor: Cursor) => void;
+  readonly onAtLive: (atLive: boolean) => void;
+  readonly onPaint: () => void;
+}
+
+export class HeatChart {
+  private readonly chart: IChartApi;
+  private readonly series: ISeriesApi<'Candlestick'>;
+  private readonly heat = new BitmapHeat();
+  private readonly heatLayer: HeatLayer;
+  private readonly profileLayer: ProfileLayer;
+  private readonly pinLayer = new PinLayer();
+  private matrix: HeatMatrix | null = null;
+  private zone: Zone = 'utc';
+  private decimals = 2;
+  private profileWanted = true;
+  private cursor: Cursor | null = null;
+
+  constructor(
+    private readonly container: HTMLElement,
+    private readonly events: ChartEvents,
+    private readonly reducedMotion: boolean,
+  ) {
+    this.chart = createChart(container, this.options());
+    this.series = this.chart.addSeries(CandlestickSeries, {
+      upColor: COLORS.up,
+      downColor: COLORS.down,
+      wickUpColor: COLORS.up,
+      wickDownColor: COLORS.down,
+      borderVisible: false,
+      priceLineColor: '#e2e8f0',
+      priceLineStyle: LineStyle.Dotted,
+      autoscaleInfoProvider: (original: () => ReturnType<typeof this.autoscale>) =>
+        this.autoscale(original()),
+    });
+    this.heatLayer = new HeatLayer(this.heat, events.onPaint);
+    this.profileLayer = new ProfileLayer(() => PROFILE_STYLE);
+    this.series.attachPrimitive(this.heatLayer);
+    this.series.attachPrimitive(this.profileLayer);
+    this.series.attachPrimitive(this.pinLayer);
+    this.chart.subscribeCrosshairMove((event) => this.onCrosshair(event));
+    this.chart.subscribeClick((event) => {
+      const cursor = this.read(event);
+      if (cursor) events.onClick(cursor);
+    });
+    this.chart.timeScale().subscribeVisibleLogicalRangeChange(() => events.onAtLive(this.atLive()));
+    this.chart.timeScale().subscribeSizeChange(() => this.layoutProfile());
+  }
+
+  /** Show another matrix; `fit` shows all of it, else the view stays where it is in time. */
+  setMatrix(matrix: HeatMatrix | null, fit: boolean): void {
+    const before = this.matrix;
+    const range = this.chart.timeScale().getVisibleLogicalRange();
+    const live = this.atLive();
+    this.matrix = matrix;
+    for (const layer of [this.heatLayer, this.profileLayer, this.pinLayer]) layer.setMatrix(matrix);
+    this.setCandles();
+    this.layoutProfile();
+    if (!matrix) return;
+    if (fit || !before || !range) this.fit();
+    else if (!live && before.grid.stepMs === matrix.grid.stepMs) {
+      const shift = (before.startMs - matrix.startMs) / matrix.grid.stepMs;
+      this.setRange(range.from + shift, range.to + shift);
+    }
+  }
+
+  setLut(lut: Uint32Array): void {
+    this.heat.setLut(lut);
+    this.heatLayer.requestUpdate();
+  }
+
+  /** A column was appended or rewritten: heat and candle go into the same repaint. */
+  columnChanged(column: number, scrolled: boolean): void {
+    if (!this.matrix) return;
+    if (scrolled) {
+      this.heat.scrolled();
+      this.setCandles();
+    } else {
+      this.heat.columnChanged(column);
+      this.series.update(this.bar(this.matrix, column), column < this.matrix.width - 1);
+    }
+    this.heatLayer.requestUpdate();
+  }
+
+  setZone(zone: Zone): void {
+    this.zone = zone;
+    this.chart.applyOptions(this.timeOptions());
+  }
+
+  setLogPrice(log: boolean): void {
+    const mode = log ? PriceScaleMode.Logarithmic : PriceScaleMode.Normal;
+    this.chart.priceScale('right').applyOptions({ mode });
+  }
+
+  setProfile(visible: boolean): void {
+    this.profileWanted = visible;
+    this.layoutProfile();
+  }
+
+  setTick(tickSize: number | undefined, price: number): void {
+    this.decimals = priceDecimals(price, tickSize);
+    const minMove = 10 ** -this.decimals;
+    this.series.applyOptions({
+      priceFormat: {
+        type: 'custom',
+        minMove,
+        formatter: (value: number) => formatPrice(value, this.decimals),
+      },
+    });
+  }
+
+  get priceDecimals(): number {
+    return this.decimals;
+  }
+
+  setPin(pin: { timeMs: number; price: number } | null): void {
+    this.pinLayer.pin = pin;
+    this.pinLayer.requestUpdate();
+  }
+
+  /** Everything in sight, price axis automatic. */
+  fit(): void {
+    if (!this.matrix || this.matrix.width === 0) return;
+    const width = Math.max(1, this.chart.timeScale().width() - this.reserved());
+    const columns = Math.max(this.matrix.width, 24);
+    const spare = (this.reserved() / width) * columns;
+    this.setRange(this.matrix.width - columns - 0.5, this.matrix.width - 0.5 + spare);
+    this.chart.priceScale('right').applyOptions({ autoScale: true });
+  }
+
+  /** Scroll to the newest column, keeping the zoom. */
+  goLive(): void {
+    if (!this.matrix) return;
+    const range = this.chart.timeScale().getVisibleLogicalRange();
+    if (!range) return;
+    const span = range.to - range.from;
+    const width = this.chart.timeScale().width();
+    const to = this.matrix.width - 0.5 + (this.reserved() / width) * span;
+    this.setRange(to - span, to);
+    this.chart.priceScale('right').applyOptions({ autoScale: true });
+  }
+
+  atLive(): boolean {
+    const range = this.chart.timeScale().getVisibleLogicalRange();
+    return !this.matrix || !range || range.to >= this.matrix.width - 1.5;
+  }
+
+  zoom(factor: number): void {
+    const range = this.chart.timeScale().getVisibleLogicalRange();
+    if (!range) return;
+    const anchor = this.atLive() ? range.to : (range.from + range.to) / 2;
+    this.setRange(anchor - (anchor - range.from) * factor, anchor + (range.to - anchor) * factor);
+  }
+
+  setRange(from: number, to: number): void {
+    this.chart.timeScale().setVisibleLogicalRange({ from: from as Logical, to: to as Logical });
+  }
+
+  /** Move the keyboard cursor by columns and bins; starts at the last price. */
+  moveCursor(columns: number, bins: number): void {
+    const { matrix } = this;
+    if (!matrix || matrix.width === 0) return;
+    const start = this.cursor ?? { column: matrix.width - 1, price: matrix.closeAt(matrix.width - 1) };
+    const column = Math.max(0, Math.min(matrix.width - 1, start.column + columns));
+    const at = Math.floor(matrix.position(start.price)) + bins;
+    const price = bins === 0 ? start.price : matrix.center(Math.max(0, Math.min(matrix.bins - 1, at)));
+    this.showCursor(column, price);
+  }
+
+  showCursor(column: number, price: number): void {
+    if (!this.matrix) return;
+    const x = this.chart.timeScale().logicalToCoordinate(column as Logical);
+    const y = this.series.priceToCoordinate(price);
+    if (x === null || y === null) return;
+    this.chart.setCrosshairPosition(price, this.time(this.matrix, column), this.series);
+    this.cursor = { column, price, x, y };
+    this.events.onCursor(this.cursor);
+  }
+
+  clearCursor(): void {
+    this.chart.clearCrosshairPosition();
+    this.cursor = null;
+    this.events.onCursor(null);
+  }
+
+  /** Pane position of a point, for the pinned tooltip. */
+  locate(timeMs: number, price: number): { x: number; y: number } | null {
+    if (!this.matrix) return null;
+    const column = this.matrix.columnOf(timeMs);
+    const x = this.chart.timeScale().logicalToCoordinate(column as Logical);
+    const y = this.series.priceToCoordinate(price);
+    return x === null || y === null ? null : { x, y };
+  }
+
+  paneSize(): { width: number; height: number } {
+    return { width: this.chart.timeScale().width(), height: this.chart.panes()[0].getHeight() };
+  }
+
+  dispose(): void {
+    this.chart.remove();
+    this.heat.dispose();
+  }
+
+  private options(): Parameters<typeof createChart>[1] {
+    return {
+      autoSize: true,
+      layout: {
+        background: { type: ColorType.Solid, color: COLORS.background },
+        textColor: COLORS.text,
+        fontFamily: FONT,
+        fontSize: 11,
+        attributionLogo: true,
+      },
+      grid: { vertLines: { color: COLORS.grid }, horzLines: { color: COLORS.grid } },
+      crosshair: {
+        mode: CrosshairMode.Normal,
+        vertLine: { color: COLORS.crosshair, labelBackgroundColor: COLORS.label },
+        horzLine: { color: COLORS.crosshair, labelBackgroundColor: COLORS.label },
+      },
+      rightPriceScale: { borderColor: COLORS.border, scaleMargins: { top: 0.02, bottom: 0.02 } },
+      kineticScroll: { touch: !this.reducedMotion, mouse: false },
+      ...this.timeOptions(),
+    };
+  }
+
+  private timeOptions(): NonNullable<Parameters<typeof createChart>[1]> {
+    return {
+      localization: { timeFormatter: (time: Time) => formatTime((time as number) * 1000, this.zone) },
+      timeScale: {
+        borderColor: COLORS.border,
+        timeVisible: true,
+        secondsVisible: false,
+        minBarSpacing: 0.05,
+        tickMarkFormatter: (time: Time, type: TickMarkType) =>
+          tickLabel(time as number, type, this.zone),
+      },
+    };
+  }
+
+  private time(matrix: HeatMatrix, column: number): UTCTimestamp {
+    return (matrix.timeMs(column) / 1000) as UTCTimestamp;
+  }
+
+  private bar(matrix: HeatMatrix, t: number): CandlestickData | WhitespaceData {
+    const time = this.time(matrix, t);
+    if (matrix.isGap(t)) return { time };
+    const c = matrix.candles;
+    return { time, open: c.open[t], high: c.high[t], low: c.low[t], close: c.close[t] };
+  }
+
+  private setCandles(): void {
+    const { matrix } = this;
+    const bars: (CandlestickData | WhitespaceData)[] = [];
+    for (let t = 0; matrix && t < matrix.width; t++) bars.push(this.bar(matrix, t));
+    this.series.setData(bars);
+  }
+
+  /** Pixels at the right which the view leaves free of columns. */
+  private reserved(): number {
+    return this.profileLayer.visible ? PROFILE_WIDTH + 8 : 12;
+  }
+
+  private layoutProfile(): void {
+    this.profileLayer.visible =
+      this.profileWanted && this.container.clientWidth >= PROFILE_MIN_PANE;
+    this.chart.applyOptions({ timeScale: { rightOffsetPixels: this.reserved() } });
+    this.profileLayer.requestUpdate();
+  }
+
+  /** Candles plus room for the levels around them: they are what the page is about. */
+  private autoscale(
+    info: { priceRange: { minValue: number; maxValue: number } | null } | null,
+  ): typeof info {
+    if (!info?.priceRange || !this.matrix) return info;
+    const { minValue, maxValue } = info.priceRange;
+    const room = Math.max(0.55 * (maxValue - minValue), 0.012 * maxValue);
+    return {
+      ...info,
+      priceRange: {
+        minValue: Math.max(minValue - room, Math.min(minValue, this.matrix.edge(0))),
+        maxValue: Math.min(maxValue + room, Math.max(maxValue, this.matrix.edge(this.matrix.bins))),
+      },
+    };
+  }
+
+  private read(event: MouseEventParams): Cursor | null {
+    if (!event.point || !this.matrix) return null;
+    const price = this.series.coordinateToPrice(event.point.y);
+    const logical = this.chart.timeScale().coordinateToLogical(event.point.x);
+    if (price === null || logical === null || (event.paneIndex ?? 0) !== 0) return null;
+    return { column: Math.round(logical), price, x: event.point.x, y: event.point.y };
+  }
+
+  private onCrosshair(event: MouseEventParams): void {
+    this.cursor = this.read(event);
+    this.events.onCursor(this.cursor);
+  }
+}
+
+const PROFILE_STYLE: ProfileStyle = {
+  width: PROFILE_WIDTH,
+  long: COLORS.long,
+  short: COLORS.short,
+  background: 'rgba(9, 12, 18, 0.92)',
+  border: COLORS.border,
+  text: COLORS.text,
+  font: FONT,
+};

@@ -1,0 +1,206 @@
+/**
+ * The primitives hung on the candle series: heat (with gap shading) below, profile above.
+ *
+ * Each measures the pane while it paints, from the scope it is handed: sizes asked for
+ * before layout are wrong by a few pixels and the picture would sit beside the axis.
+ */
+
+import type {
+  IChartApi,
+  IPrimitivePaneRenderer,
+  IPrimitivePaneView,
+  ISeriesApi,
+  ISeriesPrimitive,
+  Logical,
+  PrimitivePaneViewZOrder,
+  SeriesAttachedParameter,
+  Time,
+} from 'lightweight-charts';
+
+import type { HeatRenderer, HeatView } from './heat';
+import type { HeatMatrix } from './matrix';
+import { drawProfile, type ProfileStyle } from './profile';
+
+type Target = Parameters<IPrimitivePaneRenderer['draw']>[0];
+
+/** What a layer needs of the chart to place itself. */
+interface Attached {
+  readonly chart: IChartApi;
+  readonly series: ISeriesApi<'Candlestick'>;
+  readonly requestUpdate: () => void;
+}
+
+interface Scope {
+  readonly context: CanvasRenderingContext2D;
+  readonly bitmapSize: { readonly width: number; readonly height: number };
+  readonly horizontalPixelRatio: number;
+  readonly verticalPixelRatio: number;
+}
+
+abstract class Layer implements ISeriesPrimitive<Time> {
+  protected attachedTo: Attached | null = null;
+  private readonly views: readonly IPrimitivePaneView[];
+
+  constructor(order: PrimitivePaneViewZOrder) {
+    const renderer: IPrimitivePaneRenderer = {
+      draw: (target: Target) => {
+        target.useBitmapCoordinateSpace((scope) => this.paint(scope as Scope));
+      },
+    };
+    this.views = [{ zOrder: () => order, renderer: () => renderer }];
+  }
+
+  attached(param: SeriesAttachedParameter<Time>): void {
+    this.attachedTo = {
+      chart: param.chart as IChartApi,
+      series: param.series as ISeriesApi<'Candlestick'>,
+      requestUpdate: param.requestUpdate,
+    };
+  }
+
+  detached(): void {
+    this.attachedTo = null;
+  }
+
+  paneViews(): readonly IPrimitivePaneView[] {
+    return this.views;
+  }
+
+  requestUpdate(): void {
+    this.attachedTo?.requestUpdate();
+  }
+
+  protected abstract paint(scope: Scope): void;
+
+  /** The pane in device pixels; null before there are data to define the axes. */
+  protected view({ bitmapSize, horizontalPixelRatio, verticalPixelRatio }: Scope): HeatView | null {
+    if (!this.attachedTo) return null;
+    const { chart, series } = this.attachedTo;
+    const scale = chart.timeScale();
+    const x0 = scale.logicalToCoordinate(0 as Logical);
+    const x1 = scale.logicalToCoordinate(1 as Logical);
+    const top = series.coordinateToPrice(0);
+    const bottom = series.coordinateToPrice(bitmapSize.height / verticalPixelRatio);
+    if (x0 === null || x1 === null || top === null || bottom === null) return null;
+    return {
+      width: bitmapSize.width,
+      height: bitmapSize.height,
+      // The bar's center is at x0: its column begins half a bar before.
+      originX: (x0 - (x1 - x0) / 2) * horizontalPixelRatio,
+      columnWidth: (x1 - x0) * horizontalPixelRatio,
+      yOf: (price) => (series.priceToCoordinate(price) ?? 0) * verticalPixelRatio,
+      priceTop: top,
+      priceBottom: bottom,
+    };
+  }
+}
+
+/** Heat under the candles; steps without data are hatched. */
+export class HeatLayer extends Layer {
+  private matrix: HeatMatrix | null = null;
+  private hatch: CanvasPattern | null = null;
+
+  constructor(
+    private readonly renderer: HeatRenderer,
+    private readonly onPaint: () => void,
+  ) {
+    super('bottom');
+  }
+
+  setMatrix(matrix: HeatMatrix | null): void {
+    this.matrix = matrix;
+    this.renderer.setMatrix(matrix);
+  }
+
+  protected override paint(scope: Scope): void {
+    const view = this.view(scope);
+    if (!view || !this.matrix) return;
+    this.renderer.draw(scope.context, view);
+    this.shadeGaps(scope.context, view, this.matrix);
+    this.onPaint();
+  }
+
+  private shadeGaps(context: CanvasRenderingContext2D, view: HeatView, matrix: HeatMatrix): void {
+    const first = Math.max(0, Math.floor(-view.originX / view.columnWidth));
+    const end = Math.min(matrix.width, Math.ceil((view.width - view.originX) / view.columnWidth));
+    for (let t = first; t < end; t++) {
+      if (!matrix.isGap(t)) continue;
+      const from = t;
+      while (t + 1 < end && matrix.isGap(t + 1)) t++;
+      const x = view.originX + from * view.columnWidth;
+      context.fillStyle = this.pattern(context);
+      context.fillRect(x, 0, (t + 1 - from) * view.columnWidth, view.height);
+    }
+  }
+
+  private pattern(context: CanvasRenderingContext2D): CanvasPattern {
+    if (this.hatch) return this.hatch;
+    const size = 8;
+    const canvas = document.createElement('canvas');
+    canvas.width = canvas.height = size;
+    const c = canvas.getContext('2d')!;
+    c.fillStyle = 'rgba(130, 140, 160, 0.10)';
+    c.fillRect(0, 0, size, size);
+    c.strokeStyle = 'rgba(170, 180, 200, 0.28)';
+    c.beginPath();
+    for (const shift of [-size, 0, size]) {
+      c.moveTo(shift, size);
+      c.lineTo(shift + size, 0);
+    }
+    c.stroke();
+    return (this.hatch = context.createPattern(canvas, 'repeat')!);
+  }
+}
+
+/** The newest column as bars at the right edge of the pane. */
+export class ProfileLayer extends Layer {
+  visible = true;
+  private matrix: HeatMatrix | null = null;
+
+  constructor(private readonly style: () => ProfileStyle) {
+    super('normal');
+  }
+
+  setMatrix(matrix: HeatMatrix | null): void {
+    this.matrix = matrix;
+  }
+
+  protected override paint(scope: Scope): void {
+    if (!this.visible || !this.matrix || this.matrix.width === 0) return;
+    const view = this.view(scope);
+    if (!view) return;
+    drawProfile(scope.context, view, this.matrix, this.style(), scope.horizontalPixelRatio);
+  }
+}
+
+/** A small cross which keeps a clicked cell in sight. */
+export class PinLayer extends Layer {
+  pin: { readonly timeMs: number; readonly price: number } | null = null;
+  private matrix: HeatMatrix | null = null;
+
+  constructor() {
+    super('normal');
+  }
+
+  setMatrix(matrix: HeatMatrix | null): void {
+    this.matrix = matrix;
+  }
+
+  protected override paint(scope: Scope): void {
+    const view = this.view(scope);
+    if (!view || !this.pin || !this.matrix) return;
+    const column = Math.floor(this.matrix.columnOf(this.pin.timeMs));
+    const x = view.originX + (column + 0.5) * view.columnWidth;
+    const y = view.yOf(this.pin.price);
+    const r = 5 * scope.horizontalPixelRatio;
+    const { context } = scope;
+    context.beginPath();
+    context.arc(x, y, r, 0, 2 * Math.PI);
+    context.lineWidth = 3 * scope.horizontalPixelRatio;
+    context.strokeStyle = 'rgba(6, 8, 12, 0.9)';
+    context.stroke();
+    context.lineWidth = 1.5 * scope.horizontalPixelRatio;
+    context.strokeStyle = '#ffffff';
+    context.stroke();
+  }
+}

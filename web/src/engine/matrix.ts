@@ -1,0 +1,187 @@
+/**
+ * The heat matrix the page holds: the last snapshot plus every column since.
+ *
+ * Columns are appended in place. When the room is used up, the oldest SCROLL columns are
+ * dropped at once: a multiple of 8, so pooled groups never straddle the seam, and only
+ * every 64th append costs more than one column. On the wire a column keeps the index it had
+ * from the snapshot on; `dropped` turns that into ours.
+ *
+ * Invariants: `histogram` counts the codes of columns 0..width-1; `sideClose[t]` is the close
+ * that divides longs (below) from shorts (above), carried over gaps.
+ */
+
+import { usdTable, type CandleRow, type Candles, type Grid, type Snapshot } from '../net/codec';
+import { Pyramid } from './pool';
+
+export const SCROLL = 64;
+
+export type Side = 'long' | 'short';
+
+export class HeatMatrix {
+  readonly grid: Grid;
+  readonly usd: Float64Array;
+  readonly codes: Uint8Array;
+  readonly candles: Candles;
+  readonly sideClose: Float32Array;
+  readonly histogram = new Uint32Array(256);
+  readonly pyramid: Pyramid;
+  readonly capacity: number;
+  width: number;
+  /** Columns scrolled away since the snapshot. */
+  dropped = 0;
+
+  constructor(
+    snapshot: Snapshot,
+    readonly limit: number = snapshot.header.columns,
+  ) {
+    const { header } = snapshot;
+    this.grid = header;
+    this.width = header.columns;
+    this.capacity = Math.max(this.limit, this.width) + SCROLL;
+    this.usd = usdTable(header.vMin, header.vMax);
+    this.codes = new Uint8Array(this.capacity * header.bins);
+    this.codes.set(snapshot.codes);
+    const room = (from: Float32Array): Float32Array => {
+      const out = new Float32Array(this.capacity).fill(NaN);
+      out.set(from);
+      return out;
+    };
+    const { open, high, low, close, qty } = snapshot.candles;
+    this.candles = {
+      open: room(open),
+      high: room(high),
+      low: room(low),
+      close: room(close),
+      qty: room(qty),
+    };
+    this.sideClose = new Float32Array(this.capacity).fill(NaN);
+    this.carryClose(0);
+    for (const code of snapshot.codes) this.histogram[code]++;
+    this.pyramid = new Pyramid(this.codes, header.bins, this.capacity);
+  }
+
+  get bins(): number {
+    return this.grid.bins;
+  }
+
+  get startMs(): number {
+    return this.grid.t0Ms + this.dropped * this.grid.stepMs;
+  }
+
+  /** Start of column t; columns beyond the last are extrapolated. */
+  timeMs(t: number): number {
+    return this.startMs + t * this.grid.stepMs;
+  }
+
+  columnOf(timeMs: number): number {
+    return Math.floor((timeMs - this.startMs) / this.grid.stepMs);
+  }
+
+  column(t: number): Uint8Array {
+    return this.codes.subarray(t * this.bins, (t + 1) * this.bins);
+  }
+
+  /** Price of edge p (p = 0..bins); fractions lie inside a bin. */
+  edge(p: number): number {
+    const { pLo, pStep, log } = this.grid;
+    return log ? pLo * Math.exp(p * pStep) : pLo + p * pStep;
+  }
+
+  center(p: number): number {
+    return this.edge(p + 0.5);
+  }
+
+  /** Fractional edge index of a price: floor gives the bin. */
+  position(price: number): number {
+    const { pLo, pStep, log } = this.grid;
+    return log ? Math.log(price / pLo) / pStep : (price - pLo) / pStep;
+  }
+
+  isGap(t: number): boolean {
+    return Number.isNaN(this.candles.close[t]);
+  }
+
+  /** The last close known at or before column t. */
+  closeAt(t: number): number {
+    return this.sideClose[Math.max(0, Math.min(t, this.width - 1))];
+  }
+
+  side(t: number, p: number): Side {
+    return this.center(p) < this.closeAt(t) ? 'long' : 'short';
+  }
+
+  /** Add a column at the right; true when the oldest columns had to make room. */
+  append(candle: CandleRow, codes: Uint8Array): boolean {
+    const scrolled = this.width === this.capacity;
+    if (scrolled) this.scroll();
+    this.width++;
+    this.write(this.width - 1, candle, codes);
+    return scrolled;
+  }
+
+  replace(t: number, candle: CandleRow, codes: Uint8Array): void {
+    for (const code of this.column(t)) this.histogram[code]--;
+    this.write(t, candle, codes);
+  }
+
+  patch(t: number, candle: CandleRow, bins: Uint16Array, codes: Uint8Array): void {
+    const column = this.column(t);
+    for (let i = 0; i < bins.length; i++) {
+      this.histogram[column[bins[i]]]--;
+      column[bins[i]] = codes[i];
+      this.histogram[codes[i]]++;
+    }
+    this.setCandle(t, candle);
+    this.pyramid.touch(t, this.width);
+  }
+
+  /** The code below which `share` of the non-empty cells lie; 0 for an empty map. */
+  percentileCode(share: number): number {
+    let total = 0;
+    for (let c = 1; c < 256; c++) total += this.histogram[c];
+    if (total === 0) return 0;
+    let seen = 0;
+    for (let c = 1; c < 256; c++) {
+      seen += this.histogram[c];
+      if (seen >= share * total) return c;
+    }
+    return 255;
+  }
+
+  private write(t: number, candle: CandleRow, codes: Uint8Array): void {
+    this.column(t).set(codes.subarray(0, this.bins));
+    for (const code of this.column(t)) this.histogram[code]++;
+    this.setCandle(t, candle);
+    this.pyramid.touch(t, this.width);
+  }
+
+  private setCandle(t: number, [open, high, low, close, qty]: CandleRow): void {
+    const c = this.candles;
+    c.open[t] = open;
+    c.high[t] = high;
+    c.low[t] = low;
+    c.close[t] = close;
+    c.qty[t] = qty;
+    this.carryClose(t);
+  }
+
+  private carryClose(from: number): void {
+    const { close } = this.candles;
+    for (let t = from; t < this.width; t++) {
+      const gap = Number.isNaN(close[t]);
+      this.sideClose[t] = gap ? (t > 0 ? this.sideClose[t - 1] : NaN) : close[t];
+    }
+  }
+
+  private scroll(): void {
+    for (const code of this.codes.subarray(0, SCROLL * this.bins)) this.histogram[code]--;
+    this.codes.copyWithin(0, SCROLL * this.bins);
+    const { open, high, low, close, qty } = this.candles;
+    for (const series of [open, high, low, close, qty, this.sideClose]) {
+      series.copyWithin(0, SCROLL);
+    }
+    this.width -= SCROLL;
+    this.dropped += SCROLL;
+    this.pyramid.clear();
+  }
+}

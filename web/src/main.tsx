@@ -1,0 +1,30 @@
+/**
+ * The page of liqheat, from the socket to the pixels:
+ *
+ *     net/    bytes -> frames            state/  frames and URL -> signals
+ *     engine/ matrix -> picture          ui/     signals -> panels, keys -> signals
+ *
+ * `engine` and `net` know no framework and no signal; `ui` owns no data. Start here, then
+ * net/codec, engine/matrix, engine/bitmap, state/live.
+ */
+
+import { render } from 'preact';
+
+import { startLive } from './state/live';
+import { startPrefs } from './state/prefs';
+import { startQuery } from './state/query';
+import { startView } from './state/view';
+import { App } from './ui/App';
+import { startKeys } from './ui/keys';
+import './style.css';
+
+startPrefs();
+startQuery();
+render(<App />, document.getElementById('app')!);
+startKeys();
+const bench = new URLSearchParams(window.location.search).get('bench');
+if (bench) void import('./bench').then(({ startBench }) => startBench(bench));
+else {
+  startLive();
+  startView();
+}

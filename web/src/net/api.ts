@@ -1,0 +1,59 @@
+/** The few REST calls the page makes. Addresses are relative: any path prefix works. */
+
+import type { Problem } from './ws';
+
+export interface Instrument {
+  readonly symbol: string;
+  readonly exchange: string;
+  readonly coin: string;
+  readonly settlement: 'linear' | 'inverse';
+  readonly tick_size: number;
+  readonly start_ms: number | null;
+  readonly end_ms: number | null;
+  readonly bars: number;
+  readonly interval_ms: number;
+  readonly kinds: readonly string[];
+}
+
+export interface Health {
+  readonly status: 'ok' | 'starting' | 'stale';
+  readonly mode: string;
+  readonly version: string;
+  readonly model_version: string;
+}
+
+export class ApiError extends Error {
+  override readonly name = 'ApiError';
+  constructor(readonly problem: Problem) {
+    super(problem.detail ?? problem.title);
+  }
+}
+
+async function getJson<T>(path: string): Promise<T> {
+  let response: Response;
+  try {
+    response = await fetch(`api/v1/${path}`, { headers: { accept: 'application/json' } });
+  } catch {
+    throw new ApiError({ status: 0, title: 'The server cannot be reached' });
+  }
+  if (response.ok) return (await response.json()) as T;
+  const title = `The server answered ${response.status}`;
+  const problem = await response.json().catch(() => ({}));
+  throw new ApiError({ status: response.status, title, ...(problem as object) });
+}
+
+export async function fetchInstruments(): Promise<readonly Instrument[]> {
+  return (await getJson<{ instruments: Instrument[] }>('instruments')).instruments;
+}
+
+export function fetchHealth(): Promise<Health> {
+  return getJson<Health>('health');
+}
+
+/** ws:// or wss:// address beside the page. */
+export function socketUrl(page: string): string {
+  const url = new URL('ws', page);
+  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+  url.search = url.hash = '';
+  return url.href;
+}

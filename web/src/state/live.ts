@@ -1,0 +1,223 @@
+/**
+ * What the page knows of the server, as signals; ties the link to the matrix.
+ *
+ * A snapshot replaces the matrix (`matrix` changes identity); a column changes it in place
+ * and is told to `onChange` listeners (the chart) and by `revision` (the panels). The last
+ * picture stays through a disconnect: only its presentation changes.
+ */
+
+import { computed, signal } from '@preact/signals';
+
+import { HeatMatrix } from '../engine/matrix';
+import { CLIP_SHARE } from '../engine/lut';
+import { ApiError, fetchHealth, fetchInstruments, socketUrl } from '../net/api';
+import type { Health, Instrument } from '../net/api';
+import {
+  Link,
+  type ColumnFrame,
+  type LinkState,
+  type LiquidationRow,
+  type Problem,
+  type Status,
+  type Subscription,
+} from '../net/ws';
+import type { Snapshot } from '../net/codec';
+
+/** What is asked for, apart from how it looks. */
+export interface Picture extends Subscription {
+  readonly key: string;
+}
+
+export interface Change {
+  readonly column: number;
+  readonly scrolled: boolean;
+}
+
+export const link = signal<LinkState>({ phase: 'connecting', attempt: 0 });
+export const status = signal<Status | null>(null);
+export const problem = signal<Problem | null>(null);
+export const instruments = signal<readonly Instrument[] | null>(null);
+export const health = signal<Health | null>(null);
+export const liquidations = signal<readonly LiquidationRow[]>([]);
+export const matrix = signal<HeatMatrix | null>(null);
+/** Rises with every change of the matrix's contents. */
+export const revision = signal(0);
+/** USD at the top of the color range. */
+export const clipUsd = signal(0);
+/** Wall clock of the page, once a second, for ages and countdowns. */
+export const nowMs = signal(Date.now());
+/** The picture asked for, and the one on screen. */
+export const wanted = signal<Picture | null>(null);
+export const shown = signal<string | null>(null);
+/** What the header of the picture says of its origin; a made-up picture is never plain. */
+export const pictureMode = signal<Status['mode']>('live');
+
+/** Server clock minus ours. */
+const skewMs = signal(0);
+
+const FEED_ROWS = 50;
+const listeners = new Set<(change: Change) => void>();
+
+export function onChange(listener: (change: Change) => void): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+/** The code at the top of the range moves only when it must: colors should not breathe. */
+const CLIP_SLACK = 3;
+let clipCode = 0;
+
+function updateClip(m: HeatMatrix, force: boolean): void {
+  const code = m.percentileCode(CLIP_SHARE);
+  if (!force && Math.abs(code - clipCode) < CLIP_SLACK) return;
+  clipCode = code;
+  clipUsd.value = m.usd[code];
+}
+
+export function showMatrix(m: HeatMatrix): void {
+  updateClip(m, true);
+  matrix.value = m;
+  revision.value++;
+}
+
+function onSnapshot(snapshot: Snapshot): void {
+  problem.value = null;
+  shown.value = wanted.value?.key ?? null;
+  const { simulated, replay } = snapshot.header;
+  pictureMode.value = simulated ? 'simulated' : replay ? 'replay' : 'live';
+  showMatrix(new HeatMatrix(snapshot, Math.min(status.value?.columns_wanted ?? 0, 8192)));
+}
+
+/** Apply a live column; false when its index does not continue the picture. */
+export function applyColumn(frame: ColumnFrame): boolean {
+  const m = matrix.value;
+  if (!m) return false;
+  const column = frame.column - m.dropped;
+  let scrolled = false;
+  if (frame.kind === 'append') {
+    if (column !== m.width || frame.codes.length !== m.bins) return false;
+    scrolled = m.append(frame.candle, frame.codes);
+  } else {
+    if (column < 0 || column >= m.width) return false;
+    if (frame.kind === 'sparse') {
+      if (frame.bins.some((p) => p >= m.bins)) return false;
+      m.patch(column, frame.candle, frame.bins, frame.codes);
+    } else {
+      if (frame.codes.length !== m.bins) return false;
+      m.replace(column, frame.candle, frame.codes);
+    }
+  }
+  const at = scrolled ? m.width - 1 : column;
+  if (frame.kind === 'append') updateClip(m, false);
+  for (const listener of listeners) listener({ column: at, scrolled });
+  revision.value++;
+  return true;
+}
+
+function onStatus(next: Status): void {
+  skewMs.value = next.server_ms - Date.now();
+  status.value = next;
+}
+
+let socket: Link | null = null;
+
+/** Start the clock, the instrument list and the socket. */
+export function startLive(): void {
+  window.setInterval(() => (nowMs.value = Date.now()), 1000);
+  socket = new Link(socketUrl(window.location.href), {
+    onState: (state) => (link.value = state),
+    onSnapshot,
+    onColumn: applyColumn,
+    onStatus,
+    onLiquidations: (rows) => {
+      liquidations.value = [...rows, ...liquidations.value].slice(0, FEED_ROWS);
+    },
+    onProblem: (next) => (problem.value = next),
+  });
+  window.addEventListener('online', () => socket?.retryNow());
+  void loadLists();
+}
+
+const LIST_RETRY_MS = 4000;
+
+async function loadLists(): Promise<void> {
+  try {
+    instruments.value = await fetchInstruments();
+    health.value = await fetchHealth();
+    if (problem.value?.status === 0) problem.value = null;
+  } catch (error) {
+    if (error instanceof ApiError) problem.value = error.problem;
+    window.setTimeout(() => void loadLists(), LIST_RETRY_MS);
+  }
+}
+
+/** Ask for a picture unless it is the one already asked for. */
+export function want(subscription: Subscription): void {
+  const key = JSON.stringify(subscription);
+  if (wanted.value?.key === key) return;
+  if (wanted.value?.symbol !== subscription.symbol) {
+    matrix.value = null;
+    liquidations.value = [];
+  }
+  wanted.value = { ...subscription, key };
+  status.value = null;
+  problem.value = null;
+  socket?.subscribe(subscription);
+}
+
+/** Subscribe again after an error. */
+export function askAgain(): void {
+  const picture = wanted.value;
+  problem.value = null;
+  if (!picture) return;
+  if (link.value.phase === 'down') socket?.retryNow();
+  else {
+    const { key: _key, ...subscription } = picture;
+    socket?.subscribe(subscription);
+  }
+}
+
+export function retryNow(): void {
+  socket?.retryNow();
+}
+
+export const lastPrice = computed<number>(() => {
+  void revision.value;
+  const m = matrix.value;
+  return status.value?.last_price ?? (m && m.width > 0 ? m.closeAt(m.width - 1) : NaN);
+});
+
+export const instrument = computed<Instrument | undefined>(() =>
+  instruments.value?.find((row) => row.symbol === wanted.value?.symbol),
+);
+
+export const mode = computed<Status['mode']>(() =>
+  pictureMode.value !== 'live' ? pictureMode.value : (status.value?.mode ?? 'live'),
+);
+
+/** Age of the data [ms], null when there are none. */
+export const ageMs = computed<number | null>(() => {
+  const data = status.value?.data_ms;
+  return data === null || data === undefined ? null : nowMs.value + skewMs.value - data;
+});
+
+/** Three intervals of the source without news are stale; a replay's clock is not ours. */
+const STALE_INTERVALS = 3;
+
+export const stale = computed<boolean>(() => {
+  const age = ageMs.value;
+  if (age === null || mode.value !== 'live') return false;
+  const step = Math.min(status.value?.step_ms ?? 300_000, 300_000);
+  return age > STALE_INTERVALS * (instrument.value?.interval_ms ?? step);
+});
+
+export type View = 'loading' | 'empty' | 'error' | 'picture';
+
+/** What fills the chart's place. A problem beside a picture is a banner, not a page. */
+export const view = computed<View>(() => {
+  if (matrix.value && matrix.value.width > 0) return 'picture';
+  if (problem.value) return 'error';
+  if (instruments.value?.length === 0) return 'empty';
+  if (status.value?.columns === 0) return 'empty';
+  return 'loading';
+});

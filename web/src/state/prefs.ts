@@ -1,0 +1,35 @@
+/** What belongs to the person rather than to the link: kept in this browser only. */
+
+import { signal } from '@preact/signals';
+
+export interface Prefs {
+  /** Single-key shortcuts (WCAG 2.1.4 asks for a switch). */
+  readonly keys: boolean;
+  readonly lastSymbol: string;
+}
+
+const STORE = 'liqheat.prefs';
+const DEFAULT_PREFS: Prefs = { keys: true, lastSymbol: '' };
+
+function read(): Prefs {
+  try {
+    return { ...DEFAULT_PREFS, ...(JSON.parse(localStorage.getItem(STORE) ?? '{}') as object) };
+  } catch {
+    return DEFAULT_PREFS;
+  }
+}
+
+export const prefs = signal<Prefs>(DEFAULT_PREFS);
+
+export function startPrefs(): void {
+  prefs.value = read();
+}
+
+export function setPrefs(change: Partial<Prefs>): void {
+  prefs.value = { ...prefs.value, ...change };
+  try {
+    localStorage.setItem(STORE, JSON.stringify(prefs.value));
+  } catch {
+    // Private windows may refuse storage; the setting then lasts as long as the page.
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * The person's position on the picture: cursor, pin, and what is open; joins URL and data.
+ *
+ * Effects here turn the query into a subscription and into a look-up table, so that panels
+ * only read signals and write the query.
+ */
+
+import { computed, effect, signal, untracked } from '@preact/signals';
+
+import type { Cursor, HeatChart } from '../engine/chart';
+import { buildLut, type Look } from '../engine/lut';
+import { clipUsd, instruments, matrix, want } from './live';
+import { prefs, setPrefs } from './prefs';
+import { DEFAULTS, query, setQuery } from './query';
+
+export interface Pin {
+  readonly timeMs: number;
+  readonly price: number;
+}
+
+export type Panel = 'symbols' | 'about' | 'help' | 'controls' | 'levels';
+
+export const chart = signal<HeatChart | null>(null);
+export const cursor = signal<Cursor | null>(null);
+export const pin = signal<Pin | null>(null);
+export const panel = signal<Panel | null>(null);
+export const atLive = signal(true);
+/** Spoken by screen readers, politely. */
+export const announcement = signal('');
+
+export const symbol = computed(() => query.value.symbol);
+export const zone = computed(() => query.value.zone);
+export const logPrice = computed(() => query.value.logPrice);
+export const profile = computed(() => query.value.profile);
+
+const lookKey = computed(() => {
+  const { transfer, palette, lo, hi } = query.value;
+  return `${transfer}|${palette}|${lo}|${hi}`;
+});
+
+/** The look as it is in the query; a new object only when it changed. */
+export const look = computed<Look>(() => {
+  void lookKey.value;
+  const { transfer, palette, lo, hi } = query.peek();
+  return { transfer, palette, lo, hi };
+});
+
+export const lut = computed<Uint32Array>(() => {
+  const m = matrix.value;
+  return m ? buildLut(look.value, m.usd, clipUsd.value) : new Uint32Array(256);
+});
+
+const DEFAULT_SYMBOL = 'binance:BTCUSDT';
+
+function chooseSymbol(): void {
+  const list = instruments.value;
+  if (query.value.symbol !== '' || !list || list.length === 0) return;
+  const has = (name: string): boolean => list.some((row) => row.symbol === name);
+  const bitcoin = list.find((row) => row.coin === 'BTC') ?? list[0];
+  const last = prefs.peek().lastSymbol;
+  const chosen = has(last) ? last : has(DEFAULT_SYMBOL) ? DEFAULT_SYMBOL : bitcoin.symbol;
+  setQuery({ symbol: chosen }, 'replace');
+}
+
+const subscription = computed(() => {
+  const { symbol: name, model, range, step, bins } = query.value;
+  return JSON.stringify({ symbol: name, model, range, step, bins, scale: 'log' });
+});
+
+export function startView(): void {
+  effect(chooseSymbol);
+  effect(() => {
+    const wanted = JSON.parse(subscription.value) as Parameters<typeof want>[0];
+    if (wanted.symbol === '') return;
+    untracked(() => {
+      want(wanted);
+      pin.value = null;
+      setPrefs({ lastSymbol: wanted.symbol });
+    });
+  });
+}
+
+/** Back to the whole range, the automatic axis and the default threshold. */
+export function resetView(): void {
+  setQuery({ lo: DEFAULTS.lo, hi: DEFAULTS.hi }, 'push');
+  pin.value = null;
+  chart.value?.clearCursor();
+  chart.value?.fit();
+}

@@ -1,0 +1,125 @@
+/** The figure: chart, readings and states in one box; wires signals to the chart engine. */
+
+import { effect } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
+
+import { HeatChart } from '../engine/chart';
+import {
+  instrument,
+  link,
+  mode,
+  lastPrice,
+  matrix,
+  onChange,
+  shown,
+  status,
+} from '../state/live';
+import {
+  announcement,
+  atLive,
+  chart,
+  cursor,
+  logPrice,
+  lut,
+  pin,
+  profile,
+  symbol,
+  zone,
+} from '../state/view';
+import { pinCursor } from './keys';
+import { Legend } from './Legend';
+import { Banners, Busy, ModeBadge, Overlay, Watermark } from './States';
+import { CAPTION } from './StatusBar';
+import { PinnedTooltip, Tooltip } from './Tooltip';
+
+const FIRST_PICTURE = 'liqheat:first-picture';
+
+function markFirstPicture(): void {
+  if (performance.getEntriesByName(FIRST_PICTURE).length === 0) performance.mark(FIRST_PICTURE);
+}
+
+/** Connect a chart to the signals; returns what undoes it. */
+function wire(engine: HeatChart): () => void {
+  let fitted: string | null = null;
+  const stops = [
+    effect(() => {
+      const m = matrix.value;
+      const key = shown.value;
+      if (m) engine.setTick(instrument.peek()?.tick_size, m.closeAt(m.width - 1));
+      engine.setMatrix(m, key !== fitted);
+      fitted = m ? key : null;
+    }),
+    effect(() => engine.setLut(lut.value)),
+    effect(() => engine.setZone(zone.value)),
+    effect(() => engine.setLogPrice(logPrice.value)),
+    effect(() => engine.setProfile(profile.value)),
+    effect(() => engine.setPin(pin.value)),
+    effect(() => {
+      const tick = instrument.value?.tick_size;
+      if (tick && matrix.peek()) engine.setTick(tick, lastPrice.peek());
+    }),
+    onChange(({ column, scrolled }) => engine.columnChanged(column, scrolled)),
+  ];
+  return () => stops.forEach((stop) => stop());
+}
+
+function useChart() {
+  const box = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    const reduced = window.matchMedia('(prefers-reduced-motion: reduce)').matches;
+    const engine = new HeatChart(
+      box.current!,
+      {
+        onCursor: (at) => (cursor.value = at),
+        onClick: () => (pin.value ? (pin.value = null) : pinCursor()),
+        onAtLive: (live) => (atLive.value = live),
+        onPaint: markFirstPicture,
+      },
+      reduced,
+    );
+    chart.value = engine;
+    const stop = wire(engine);
+    return () => {
+      stop();
+      chart.value = null;
+      engine.dispose();
+    };
+  }, []);
+  return box;
+}
+
+export function ChartView() {
+  const box = useChart();
+  const dead = link.value.phase === 'down' || (link.value.phase === 'connecting' && matrix.value);
+  const name = `Liquidation heatmap of ${symbol.value}${mode.value === 'simulated' ? ', simulated' : ''}`;
+  return (
+    <figure class="figure">
+      <Legend />
+      <div class={dead ? 'stage dead' : 'stage'}>
+        <div
+          ref={box}
+          class="chart"
+          role="application"
+          tabindex={0}
+          aria-label={`${name}. Arrow keys move the cursor, Enter pins it, T opens a table.`}
+        />
+        <Watermark />
+        <div class="stage-badge">
+          <ModeBadge />
+        </div>
+        <Overlay />
+        <Busy />
+        <Banners />
+        <Tooltip />
+        <PinnedTooltip />
+      </div>
+      <figcaption class="sr">
+        {name}. {CAPTION}
+        {status.value?.usd_scale === 'relative' ? ' Relative scale.' : ''}
+      </figcaption>
+      <div class="sr" aria-live="polite">
+        {announcement.value}
+      </div>
+    </figure>
+  );
+}

@@ -1,0 +1,45 @@
+/** A native modal dialog bound to one name of the `panel` signal: focus trap and Esc for free. */
+
+import type { ComponentChildren } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
+
+import { panel, type Panel } from '../state/view';
+import { Close } from './icons';
+
+export function Dialog(props: {
+  name: Panel;
+  title: string;
+  class?: string;
+  children: ComponentChildren;
+}) {
+  const ref = useRef<HTMLDialogElement>(null);
+  const open = panel.value === props.name;
+  useEffect(() => {
+    if (open) ref.current?.showModal();
+  }, [open]);
+  if (!open) return null;
+  return (
+    <dialog
+      ref={ref}
+      class={`dialog ${props.class ?? ''}`}
+      aria-labelledby={`title-${props.name}`}
+      onClose={() => {
+        if (panel.peek() === props.name) panel.value = null;
+      }}
+      onClick={(event) => {
+        // The backdrop is the dialog element itself; its content lies in children.
+        if (event.target === ref.current) panel.value = null;
+      }}
+    >
+      <div class="dialog-body">
+        <header>
+          <h2 id={`title-${props.name}`}>{props.title}</h2>
+          <button type="button" class="icon" aria-label="Close" onClick={() => (panel.value = null)}>
+            <Close />
+          </button>
+        </header>
+        {props.children}
+      </div>
+    </dialog>
+  );
+}

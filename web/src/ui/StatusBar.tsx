@@ -1,0 +1,100 @@
+/** The bottom line: how fresh, how complete, which model, and what the picture is not. */
+
+import { formatAge, formatPrice, formatUsd, splitSymbol } from '../format';
+import { ageMs, health, link, liquidations, mode, nowMs, problem, stale, status } from '../state/live';
+import type { ExchangeStatus } from '../net/ws';
+import { chart } from '../state/view';
+
+export function LinkChip() {
+  const state = link.value;
+  const age = ageMs.value;
+  let tone = 'wait';
+  let text = state.phase === 'connecting' ? 'connecting' : 'waiting';
+  if (state.phase === 'down') [tone, text] = ['red', 'disconnected'];
+  else if (status.value && age !== null) {
+    tone = stale.value ? 'amber' : 'green';
+    const word = stale.value ? 'stale' : mode.value === 'live' ? 'live' : mode.value;
+    text = mode.value === 'replay' ? word : `${word} · ${formatAge(age)}`;
+  } else if (problem.value) [tone, text] = ['red', 'error'];
+  else if (status.value) text = 'no data';
+  return (
+    <span class={`chip link ${tone}`} data-testid="link" title="Age of the newest data">
+      <i aria-hidden="true" />
+      {text}
+    </span>
+  );
+}
+
+const TONE: Record<ExchangeStatus['state'], string> = {
+  live: 'green',
+  late: 'amber',
+  stale: 'amber',
+  down: 'red',
+  refused: 'red',
+};
+
+function Exchange({ row }: { row: ExchangeStatus }) {
+  const age = row.age_ms === null ? '' : ` ${formatAge(row.age_ms)}`;
+  return (
+    <span class={`chip ${TONE[row.state]}`} title={row.detail ?? `${row.exchange}: ${row.state}`}>
+      <i aria-hidden="true" />
+      {row.exchange} {row.state === 'live' ? '' : row.state}
+      {age}
+    </span>
+  );
+}
+
+const COVERAGE: Record<string, string> = {
+  open_interest: 'open interest',
+  taker_volume: 'taker volume',
+  mark: 'mark price',
+  liquidations: 'liquidations',
+};
+
+function Coverage() {
+  const s = status.value;
+  if (!s) return null;
+  const missing = Object.keys(COVERAGE).filter((key) => s.coverage[key] === false);
+  if (missing.length === 0) return null;
+  const names = missing.map((key) => COVERAGE[key]).join(', ');
+  return (
+    <span class="missing" title={`The estimate is made without: ${names}`}>
+      without {names}
+    </span>
+  );
+}
+
+function LastLiquidation() {
+  const row = liquidations.value[0];
+  if (!row) return null;
+  const { contract } = splitSymbol(row.symbol);
+  const price = formatPrice(row.price, chart.value?.priceDecimals ?? 2);
+  return (
+    <span class={`last-liq ${row.position_side}`} title="Newest realised liquidation">
+      liquidated: {row.position_side} {formatUsd(row.notional_usd)} {contract} @ {price} ·{' '}
+      {formatAge(nowMs.value - row.event_ms)}
+    </span>
+  );
+}
+
+export const CAPTION =
+  'Estimate: expected USD if touched. Levels are modelled from public data; not a prediction.';
+
+export function StatusBar() {
+  const s = status.value;
+  return (
+    <footer class="status">
+      <LinkChip />
+      {s?.exchanges.map((row) => <Exchange key={row.exchange} row={row} />)}
+      <Coverage />
+      <LastLiquidation />
+      <span class="caption">
+        {CAPTION}
+        {s?.usd_scale === 'relative' && (
+          <b title={`${s.warm_days.toFixed(1)} days of history so far`}> Relative scale.</b>
+        )}
+      </span>
+      <span class="model-id">{s?.model_version ?? health.value?.model_version ?? ''}</span>
+    </footer>
+  );
+}

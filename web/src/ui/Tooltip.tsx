@@ -1,0 +1,125 @@
+/**
+ * The reading at the cursor, and at a pinned cell.
+ *
+ * Upper part: the cell, as it was at that time. Lower part: from the price now to the
+ * cursor's price, on the newest column. The two are kept apart because a level of the past
+ * may have been swept since.
+ */
+
+import { formatTime } from '../engine/axis';
+import { cellAt, usdBetween } from '../engine/levels';
+import type { HeatMatrix, Side } from '../engine/matrix';
+import { formatPercent, formatPrice, formatUsd } from '../format';
+import { lastPrice, matrix, revision } from '../state/live';
+import { chart, cursor, pin, zone } from '../state/view';
+import { Close } from './icons';
+
+const MARGIN = 14;
+const WIDTH = 216;
+const HEIGHT = 176;
+
+export const SIDE_TEXT: Record<Side, string> = { long: '▼ longs', short: '▲ shorts' };
+
+function Candle(props: { m: HeatMatrix; column: number; decimals: number }) {
+  const { m, column, decimals } = props;
+  if (column >= m.width || column < 0) return null;
+  if (m.isGap(column)) return <div class="tip-gap">no data in this step</div>;
+  const c = m.candles;
+  const cells = [
+    ['O', c.open],
+    ['H', c.high],
+    ['L', c.low],
+    ['C', c.close],
+  ] as const;
+  return (
+    <dl class="tip-ohlc">
+      {cells.map(([name, series]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{formatPrice(series[column], decimals)}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+/** What the cursor's cell and way hold, in words; also what a screen reader is told. */
+export function describe(m: HeatMatrix, column: number, price: number, last: number) {
+  const cell = cellAt(m, column, price);
+  const at = Math.max(0, Math.min(column, m.width - 1));
+  const usd = cell && cell.usd > 0 ? `~${formatUsd(cell.usd)}` : null;
+  const way = usdBetween(m, last, price);
+  const waySide: Side = price < last ? 'long' : 'short';
+  return { cell, at, usd, way, waySide, distance: price / last - 1 };
+}
+
+function Body(props: { m: HeatMatrix; column: number; price: number }) {
+  const { m, column, price } = props;
+  const last = lastPrice.value;
+  const decimals = chart.value?.priceDecimals ?? 2;
+  const { cell, usd, way, waySide, distance } = describe(m, column, price, last);
+  const future = column >= m.width;
+  return (
+    <>
+      <div class="tip-price">
+        <strong>{formatPrice(price, decimals)}</strong>
+        <span class="tip-distance">{formatPercent(distance)}</span>
+      </div>
+      <div class="tip-time">
+        {future ? 'newest column' : `${formatTime(m.timeMs(column), zone.value)}`}
+        {!future && zone.value === 'utc' ? ' UTC' : ''}
+      </div>
+      <Candle m={m} column={column} decimals={decimals} />
+      <div class={`tip-cell ${cell && usd ? cell.side : ''}`}>
+        {cell && usd ? (
+          <>
+            <b>{usd}</b> {SIDE_TEXT[cell.side]}
+          </>
+        ) : (
+          <span class="muted">{cell ? 'no level here' : 'outside of the map'}</span>
+        )}
+      </div>
+      <div class={`tip-way ${waySide}`}>
+        <span>now → here</span>
+        <b>
+          {way > 0 ? '~' : ''}
+          {formatUsd(way)} {waySide}s
+        </b>
+      </div>
+    </>
+  );
+}
+
+function place(x: number, y: number): { left: string; top: string } {
+  const pane = chart.value?.paneSize() ?? { width: 800, height: 600 };
+  const left = x + MARGIN + WIDTH > pane.width ? x - MARGIN - WIDTH : x + MARGIN;
+  const top = y + MARGIN + HEIGHT > pane.height ? y - MARGIN - HEIGHT : y + MARGIN;
+  return { left: `${Math.max(4, left)}px`, top: `${Math.max(4, top)}px` };
+}
+
+export function Tooltip() {
+  void revision.value;
+  const m = matrix.value;
+  const at = cursor.value;
+  if (!m || m.width === 0 || !at || at.column < 0) return null;
+  return (
+    <div class="tip" data-testid="tooltip" style={place(at.x, at.y)}>
+      <Body m={m} column={at.column} price={at.price} />
+    </div>
+  );
+}
+
+export function PinnedTooltip() {
+  void revision.value;
+  const m = matrix.value;
+  const pinned = pin.value;
+  if (!m || m.width === 0 || !pinned) return null;
+  return (
+    <div class="tip pinned" data-testid="pinned">
+      <button type="button" class="icon" aria-label="Unpin" onClick={() => (pin.value = null)}>
+        <Close />
+      </button>
+      <Body m={m} column={m.columnOf(pinned.timeMs)} price={pinned.price} />
+    </div>
+  );
+}

@@ -1,0 +1,30 @@
+/** What a screen reader hears: the keyboard cursor's cell, and rarely the state. */
+
+import { formatTime } from '../engine/axis';
+import { formatPercent, formatPrice, formatUsd } from '../format';
+import { lastPrice, matrix } from '../state/live';
+import { announcement, chart, cursor, zone } from '../state/view';
+import { describe } from './Tooltip';
+
+const PAUSE_MS = 350;
+let timer: number | null = null;
+
+function speak(): void {
+  timer = null;
+  const m = matrix.value;
+  const at = cursor.value;
+  if (!m || !at) return;
+  const last = lastPrice.value;
+  const { cell, usd, way, waySide, distance, at: column } = describe(m, at.column, at.price, last);
+  const price = formatPrice(at.price, chart.value?.priceDecimals ?? 2);
+  const level = cell && usd ? `${usd} ${cell.side}s` : 'no level';
+  announcement.value =
+    `${price}, ${formatPercent(distance)}, ${formatTime(m.timeMs(column), zone.value)}: ${level}. ` +
+    `On the way from the price: ${formatUsd(way)} ${waySide}s.`;
+}
+
+/** Speak once the cursor rests. */
+export function announceCursor(): void {
+  if (timer !== null) window.clearTimeout(timer);
+  timer = window.setTimeout(speak, PAUSE_MS);
+}

@@ -1,0 +1,70 @@
+/** The few pictures of the page, inline: no font, no request. */
+
+const line = {
+  width: 16,
+  height: 16,
+  viewBox: '0 0 16 16',
+  fill: 'none',
+  stroke: 'currentColor',
+  'stroke-width': 1.5,
+  'stroke-linecap': 'round',
+  'stroke-linejoin': 'round',
+  'aria-hidden': true,
+} as const;
+
+export const Mark = () => (
+  <svg width="20" height="20" viewBox="0 0 20 20" aria-hidden="true">
+    <rect x="1" y="2" width="18" height="3" rx="1" fill="#414487" />
+    <rect x="1" y="6.3" width="18" height="3" rx="1" fill="#2a788e" />
+    <rect x="1" y="10.6" width="18" height="3" rx="1" fill="#22a884" />
+    <rect x="1" y="14.9" width="18" height="3" rx="1" fill="#fde725" />
+    <path d="M2 12.5 7 7l3.5 3.5L18 3" fill="none" stroke="#fff" stroke-width="1.8" />
+  </svg>
+);
+
+export const Search = () => (
+  <svg {...line}>
+    <circle cx="7" cy="7" r="4.5" />
+    <path d="m10.5 10.5 3.5 3.5" />
+  </svg>
+);
+
+export const Chevron = () => (
+  <svg {...line} width={12} height={12}>
+    <path d="m4 6 4 4 4-4" />
+  </svg>
+);
+
+export const Keyboard = () => (
+  <svg {...line}>
+    <rect x="1.5" y="4" width="13" height="8.5" rx="1.5" />
+    <path d="M4 6.8h.01M6.7 6.8h.01M9.3 6.8h.01M12 6.8h.01M5 10h6" />
+  </svg>
+);
+
+export const Info = () => (
+  <svg {...line}>
+    <circle cx="8" cy="8" r="6.2" />
+    <path d="M8 7.4v3.4M8 5.1h.01" />
+  </svg>
+);
+
+export const Table = () => (
+  <svg {...line}>
+    <path d="M2 3.5h12M2 8h12M2 12.5h12M6 3.5v9" />
+  </svg>
+);
+
+export const Sliders = () => (
+  <svg {...line}>
+    <path d="M2 4.5h6M12 4.5h2M2 11.5h2M8 11.5h6" />
+    <circle cx="10" cy="4.5" r="1.8" />
+    <circle cx="6" cy="11.5" r="1.8" />
+  </svg>
+);
+
+export const Close = () => (
+  <svg {...line}>
+    <path d="m4 4 8 8M12 4l-8 8" />
+  </svg>
+);

@@ -1,0 +1,75 @@
+import { describe, expect, it } from 'vitest';
+
+import { strips, type HeatView } from '../src/engine/heat';
+import { buildProfile } from '../src/engine/profile';
+import { matrixOf } from './helpers';
+import { HeatMatrix } from '../src/engine/matrix';
+import { decodeSnapshot } from '../src/net/codec';
+import { fixtureBytes } from './helpers';
+
+describe('profile', () => {
+  it('adds outward from the price, longs down and shorts up', () => {
+    const m = matrixOf([[10, 20, 30, 40, 50, 60]], [103]);
+    const { usd, cumulative, split } = buildProfile(m);
+    expect(split).toBe(3);
+    expect(cumulative[2]).toBeCloseTo(usd[2]);
+    expect(cumulative[0]).toBeCloseTo(usd[0] + usd[1] + usd[2]);
+    expect(cumulative[3]).toBeCloseTo(usd[3]);
+    expect(cumulative[5]).toBeCloseTo(usd[3] + usd[4] + usd[5]);
+  });
+
+  it('is all shorts when the price is below the grid', () => {
+    expect(buildProfile(matrixOf([[1, 1]], [90])).split).toBe(0);
+    expect(buildProfile(matrixOf([[1, 1]], [190])).split).toBe(2);
+  });
+});
+
+function view(low: number, high: number, height: number, log: boolean): HeatView {
+  const f = log ? Math.log : (x: number): number => x;
+  return {
+    width: 100,
+    height,
+    originX: 0,
+    columnWidth: 1,
+    priceTop: high,
+    priceBottom: low,
+    yOf: (price) => (height * (f(high) - f(price))) / (f(high) - f(low)),
+  };
+}
+
+describe('strips', () => {
+  const wide = new HeatMatrix({
+    ...decodeSnapshot(fixtureBytes()),
+    header: { ...decodeSnapshot(fixtureBytes()).header, columns: 0, bins: 400, pStep: 0.003 },
+    codes: new Uint8Array(0),
+  });
+  const low = wide.edge(0);
+  const high = wide.edge(400);
+
+  it('is one strip when grid and axis agree', () => {
+    expect(strips(wide, view(low, high, 700, true), 1)).toEqual([
+      { binLow: 0, binHigh: 400, yTop: 0, yBottom: 700 },
+    ]);
+  });
+
+  it.each([1, 2, 4])('follows a linear axis within a pixel, without seams (align %i)', (align) => {
+    const v = view(low, high, 700, false);
+    const parts = strips(wide, v, align);
+    expect(parts.length).toBeGreaterThan(3);
+    expect(parts.length).toBeLessThanOrEqual(64);
+    parts.forEach((part, i) => {
+      if (i > 0) expect([part.binLow, part.yBottom]).toEqual([parts[i - 1].binHigh, parts[i - 1].yTop]);
+      const middle = (part.binLow + part.binHigh) / 2;
+      const drawn = (part.yTop + part.yBottom) / 2;
+      expect(Math.abs(v.yOf(wide.edge(middle)) - drawn)).toBeLessThan(1.6);
+    });
+    expect(parts[0].binLow).toBe(0);
+    expect(parts.at(-1)?.binHigh).toBe(400);
+  });
+
+  it('covers the visible part only', () => {
+    const parts = strips(wide, view(wide.edge(100.3), wide.edge(109.6), 700, true), 2);
+    expect([parts[0].binLow, parts.at(-1)?.binHigh]).toEqual([100, 110]);
+    expect(strips(wide, view(high * 2, high * 3, 700, true), 1)).toEqual([]);
+  });
+});
