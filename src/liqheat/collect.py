@@ -86,7 +86,9 @@ class _Writer:
                 )
                 return
             except StoreError as error:
-                log.error("write_failed kind=%s rows=%d error=%s", kind, table.num_rows, error)
+                log.error(
+                    "write_failed kind=%s rows=%d error=%s", kind, table.num_rows, error
+                )
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, LONGEST_WAIT_S)
 
@@ -185,7 +187,9 @@ async def run(
             try:
                 bus.report(exchange.name, "starting", "Fetching history.")
                 names = await _instruments(exchange, store, instruments)
-                await _backfill(exchange, store, writer, names, clock_ms, history_days, progress)
+                await _backfill(
+                    exchange, store, writer, names, clock_ms, history_days, progress
+                )
                 bus.report(exchange.name, "live", "")
                 await _stream(exchange, store, writer, bus, names, clock_ms)
                 bus.report(exchange.name, "ended", "The recording has ended.")

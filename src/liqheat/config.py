@@ -46,9 +46,13 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     replay: str | None = None
     #: Speed of the replay or the simulated market: seconds of market time per second.
     speed: Annotated[float, Meta(gt=0, le=1e6)] | None = None
+    #: Instrument of a replayed file; the one instrument to replay of a data folder.
+    symbol: str | None = None
+    #: Run the simulated market also where there are recorded data.
+    simulated: bool = False
     #: Seed and regime of the simulated market.
     seed: Annotated[int, Meta(ge=0, lt=2**32)] = 1
-    regime: str = "calm"
+    regime: str = "base"
     #: Open the page in a browser on ``up``.
     browser: bool = True
     #: History that is fetched on first start.

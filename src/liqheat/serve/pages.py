@@ -18,7 +18,7 @@ from liqheat.serve.http import Body, make_body
 STATIC = Path(__file__).parent / "static"
 IMMUTABLE = "public, max-age=31536000, immutable"
 _HASHED = re.compile(r"[-.][A-Za-z0-9_-]{8,}\.[a-z0-9]+$")
-_HTML = "text/html; charset=utf-8"
+_HTML = "text/html"
 
 _SHELL = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width"><title>{title}</title>
@@ -44,8 +44,6 @@ class Pages:
             if file.is_file():
                 path = "/" + file.relative_to(folder).as_posix()
                 media = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-                if media.startswith("text/"):
-                    media += "; charset=utf-8"
                 cache = IMMUTABLE if _HASHED.search(file.name) else "no-cache"
                 self._bodies[path] = (make_body(file.read_bytes(), media), cache)
         self.built = "/index.html" in self._bodies

@@ -73,8 +73,8 @@ class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str | None, Meta(description="own mixture: leverage:share,... e.g. 25:.5,50:.3")
     ] = None
     as_of_ms: Annotated[
-        int | None,
-        Meta(ge=0, le=10**14, description="the map as known then; nothing later is used"),
+        Annotated[int, Meta(ge=0, le=10**14)] | None,
+        Meta(description="the map as known then; nothing later is used"),
     ] = None
 
     def params(self, price_min: float, price_max: float) -> HeatmapParams:
@@ -90,8 +90,11 @@ class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Raises
         ------
         BadInputError
-            A price or the leverage mixture is wrong.
+            A price or the leverage mixture is wrong, or the model has no weights yet.
         """
+        if self.model == "calibrated":
+            raise BadInputError("not available yet: there are no calibrated weights",
+                                where="model", value=self.model, do="use sharp or zones")  # fmt: skip
         HeatmapParams(model=self.model, price_min=self.price_min, price_max=self.price_max)
         parse_leverage(self.leverage)
 
@@ -136,12 +139,26 @@ def _explain(
     value = raw.get(field)
     choices = _choices(kind, field)
     if not choices:
-        return BadInputError(what[0].lower() + what[1:], where=field, value=_short(value))
+        for wanted, words in _WANTED.items():
+            if what.startswith(wanted):
+                what = words + what.removeprefix(wanted).partition(",")[0]
+        return BadInputError(what, where=field, value=_short(value))
     near = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.6)
     do = f"use one of {', '.join(choices)}"
     if near:
         do = f"did you mean {near[0]}? {do}"
     return BadInputError("no such choice", where=field, value=_short(value), do=do)
+
+
+#: msgspec's words -> ours; what follows up to a comma is the bound.
+_WANTED = {
+    "Expected `int | null`": "must be a whole number",
+    "Expected `int`": "must be a whole number",
+    "Expected `float | null`": "must be a number",
+    "Expected `float`": "must be a number",
+    "Expected `str | null`": "must be text",
+    "Expected `str`": "must be text",
+}
 
 
 def _short(value: object) -> object:
