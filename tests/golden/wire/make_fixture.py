@@ -85,9 +85,7 @@ def main() -> None:
     v_max = f32(V_MAX)
     v_min = f32(v_max * 1e-5)
     codes = [[encode(usd, v_min, v_max) for usd in column] for column in USD]
-    series = [
-        [math.nan if row is None else row[i] for row in CANDLES] for i in range(5)
-    ]
+    series = [[math.nan if row is None else row[i] for row in CANDLES] for i in range(5)]
     flags = FLAG_LOG | FLAG_SIMULATED | FLAG_CANDLES
     body = header(42, flags, v_min, v_max) + delta(codes) + b"".join(map(planes, series))
     (HERE / "snapshot.bin").write_bytes(body)
