@@ -21,13 +21,12 @@ import msgspec
 import numpy as np
 
 from liqheat.engine import MODEL_VERSION
-from liqheat.engine.heatmap import Heatmap, build_heatmap
+from liqheat.engine.heatmap import Heatmap
 from liqheat.errors import BadInputError, LiqheatError, UnavailableError
 from liqheat.market.events import Bars, Event, Liquidation
-from liqheat.market.units import RANGE_MS
 from liqheat.service.cache import BuildCache
 from liqheat.service.feeds import Catalogue, Entry, Feed
-from liqheat.service.live import Built, LiveView, build_view, plan
+from liqheat.service.live import Built, LiveView, build_view
 from liqheat.service.picture import Delta, Mode
 from liqheat.service.query import Query
 from liqheat.service.status import (
@@ -37,6 +36,7 @@ from liqheat.service.status import (
     InstrumentRow,
     Status,
 )
+from liqheat.service.stored import build_for, load_for, plan
 from liqheat.service.tape import Tape
 
 log = logging.getLogger("liqheat.service")
@@ -205,17 +205,7 @@ class Service:
         bars = self._loader(query, entry)
 
         def build() -> Heatmap:
-            found = bars()
-            window, params = plan(query, found)
-            if last_only:
-                newest = int(found.start_ms[-1])
-                return build_heatmap(
-                    found, entry.stored.instrument, params, start_ms=newest
-                )
-            return build_heatmap(
-                found, entry.stored.instrument, params,
-                start_ms=window.start_ms, end_ms=window.end_ms, step_ms=window.step_ms,
-            )  # fmt: skip
+            return build_for(query, bars(), entry.stored.instrument, last_only=last_only)
 
         heatmap = await self._heatmaps.get((key, last_only), build)
         return Answer(heatmap, self.catalogue.mode(entry), key)
@@ -259,22 +249,8 @@ class Service:
         tape = self._symbol(query.symbol).tape.copy()
         if entry.bars is None:
             raise UnavailableError(f"{query.symbol}: no bars are stored yet")
-        end = entry.bars.end_ms if query.as_of_ms is None else query.as_of_ms
-        start = end - RANGE_MS[query.range] - DAY_MS - self._warmup_ms
-
-        def load() -> Bars:
-            bars = entry.feed.store.load_bars(query.symbol, start, query.as_of_ms)
-            bars = tape.extend(bars)
-            if query.as_of_ms is None:
-                return bars
-            ends = bars.start_ms + bars.interval_ms
-            known = int(np.searchsorted(ends, query.as_of_ms, side="right"))
-            if known == 0:
-                msg = f"{query.symbol}: no bar had closed by as_of_ms {query.as_of_ms}"
-                raise UnavailableError(msg)
-            return bars[:known]
-
-        return load
+        store, end = entry.feed.store, entry.bars.end_ms
+        return lambda: load_for(store, query, end, self._warmup_ms, tape.extend)
 
     # -- live views --------------------------------------------------------------------
 

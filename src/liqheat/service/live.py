@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from liqheat.engine.heatmap import Heatmap, HeatmapParams, build_heatmap
+from liqheat.engine.heatmap import Heatmap
 from liqheat.engine.live import LiveHeatmap
 from liqheat.market.events import Bars
 from liqheat.market.instrument import Instrument
@@ -33,7 +33,8 @@ from liqheat.service.picture import (
     scale_top,
     to_codes,
 )
-from liqheat.service.query import Query, Window, choose_rows, choose_window, is_too_near
+from liqheat.service.query import Query, Window, is_too_near
+from liqheat.service.stored import build_for, plan
 
 F32 = NDArray[np.float32]
 
@@ -81,20 +82,10 @@ class Inputs:
     mark: bool
 
 
-def plan(query: Query, bars: Bars) -> tuple[Window, HeatmapParams]:
-    """Return the columns and rows of a query over bars (warm-up included)."""
-    first, last = int(bars.start_ms[0]), int(bars.start_ms[-1]) + bars.interval_ms
-    window = choose_window(query, bars.interval_ms, first, last)
-    return window, query.params(*choose_rows(query, bars, window))
-
-
 def build_view(query: Query, bars: Bars, instrument: Instrument) -> Built:
     """Build the window of a live view and the ledger that continues it."""
     window, params = plan(query, bars)
-    heatmap = build_heatmap(
-        bars, instrument, params,
-        start_ms=window.start_ms, end_ms=window.end_ms, step_ms=window.step_ms,
-    )  # fmt: skip
+    heatmap = build_for(query, bars, instrument)
     live = LiveHeatmap(instrument, params, heatmap.price_edges, bars.interval_ms)
     live.warm(bars)
     columns = (bars.open_interest_qty, bars.taker_buy_qty, bars.mark_high)
