@@ -49,7 +49,9 @@ class World:
         """Let ``n`` bars happen; at the end, maybe, one is under way."""
         for i in range(self.next, self.next + n):
             end = int(self.bars.start_ms[i]) + MINUTE
-            self.bus.publish(OpenInterest(SYMBOL, end, float(self.bars.open_interest_qty[i])))
+            self.bus.publish(
+                OpenInterest(SYMBOL, end, float(self.bars.open_interest_qty[i]))
+            )
             self.bus.publish(bar(self.bars, i))
         if stored:
             fill(self.store, self.bars[self.next : self.next + n])
@@ -59,7 +61,9 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def world(folder: Path, *, kind: Any = "simulated", **flags: Any) -> AsyncIterator[World]:
+async def world(
+    folder: Path, *, kind: Any = "simulated", **flags: Any
+) -> AsyncIterator[World]:
     bars = market(FIRST + 2_000)
     clock = [int(bars.start_ms[FIRST]) + 1]
     config = load_config({"data_dir": str(folder), "port": 0, **flags}, environ={})
@@ -67,13 +71,17 @@ async def world(folder: Path, *, kind: Any = "simulated", **flags: Any) -> Async
         fill(store, bars[:FIRST])
         feed = Feed(store, kind, attached=True)
         server = Server(config)
-        async with running(config, [Source(feed, None, lambda: clock[0])], server) as service:
+        async with running(
+            config, [Source(feed, None, lambda: clock[0])], server
+        ) as service:
             service.clock_ms = service.catalogue._clock_ms = lambda: clock[0]
             async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
                 yield World(server, service, FeedBus(service, feed), store, bars, http)
 
 
-def run(test: Callable[[World], Coroutine[Any, Any, None]], folder: Path, **given: Any) -> None:
+def run(
+    test: Callable[[World], Coroutine[Any, Any, None]], folder: Path, **given: Any
+) -> None:
     async def main() -> None:
         async with world(folder, **given) as w:
             await asyncio.wait_for(test(w), 60)
@@ -95,7 +103,9 @@ def test_routes_answer_with_mode_and_agree(tmp_path) -> None:
             assert answer.headers["etag"]
             assert "default-src 'self'" in answer.headers["content-security-policy"]
         heat = (await w.http.get("/api/v1/heatmap", params=query)).json()
-        raw = await w.http.get("/api/v1/heatmap", params={**query, "format": "bin", "candles": "1"})
+        raw = await w.http.get(
+            "/api/v1/heatmap", params={**query, "format": "bin", "candles": "1"}
+        )
         picture = decode_picture(raw.content)
         assert picture.mode == "simulated"
         assert picture.t0_ms == heat["start_ms"][0]
@@ -109,10 +119,14 @@ def test_routes_answer_with_mode_and_agree(tmp_path) -> None:
         mine = [cells.get((143, p), 0.0) for p in range(100)]
         np.testing.assert_allclose(sums, mine, rtol=1e-6, atol=0.02)
         profile = (await w.http.get("/api/v1/map", params=query)).json()
-        np.testing.assert_allclose(profile["long_usd"], exact["long_usd"], rtol=1e-6, atol=0.02)
+        np.testing.assert_allclose(
+            profile["long_usd"], exact["long_usd"], rtol=1e-6, atol=0.02
+        )
         tiers = np.sum([t["long_usd"] for t in profile["tiers"]], axis=0)
         np.testing.assert_allclose(tiers, profile["long_usd"], rtol=1e-5, atol=0.2)
-        assert profile["long_cumulative_usd"][0] == pytest.approx(sum(profile["long_usd"]), abs=5)
+        assert profile["long_cumulative_usd"][0] == pytest.approx(
+            sum(profile["long_usd"]), abs=5
+        )
         assert profile["short_cumulative_usd"][-1] == pytest.approx(
             sum(profile["short_usd"]), abs=5
         )
@@ -149,7 +163,10 @@ def test_etag_gzip_and_head(tmp_path) -> None:
             same = await w.http.get(url, headers={"if-none-match": answer.headers["etag"]})
             assert same.status_code == 304
             assert same.content == b""
-            assert same.headers["etag"].strip('"').removesuffix("-gz") in answer.headers["etag"]
+            assert (
+                same.headers["etag"].strip('"').removesuffix("-gz")
+                in answer.headers["etag"]
+            )
         head = await w.http.head(url, headers={"accept-encoding": "identity"})
         assert head.status_code == 200
         assert head.headers["content-length"] == str(len(plain.content))
@@ -252,7 +269,12 @@ def test_openapi_and_docs_come_from_the_structs(tmp_path) -> None:
         names = {parameter["name"] for parameter in heat["parameters"]}
         assert {"symbol", "model", "range", "step", "bins", "format", "candles"} <= names
         bins = next(p for p in heat["parameters"] if p["name"] == "bins")
-        assert bins["schema"] == {"type": "integer", "minimum": 50, "maximum": 2000, "default": 400}
+        assert bins["schema"] == {
+            "type": "integer",
+            "minimum": 50,
+            "maximum": 2000,
+            "default": 400,
+        }
         assert "application/problem+json" in heat["responses"]["422"]["content"]
         docs = await w.http.get("/api/v1/docs")
         assert "/api/v1/heatmap" in docs.text
@@ -581,7 +603,9 @@ def test_liquidations_of_the_window_and_live_ones(tmp_path) -> None:
         async with viewer(w) as v:
             await v.quiet()
             [rows] = [t["rows"] for t in v.texts if t["type"] == "liquidations"]
-            assert [row["event_ms"] for row in rows] == [int(w.bars.start_ms[FIRST - 10]) + 5]
+            assert [row["event_ms"] for row in rows] == [
+                int(w.bars.start_ms[FIRST - 10]) + 5
+            ]
             w.bus.publish(liquidation(FIRST))
             rows = (await v.text("liquidations"))["rows"]
             assert rows == [{
@@ -593,7 +617,9 @@ def test_liquidations_of_the_window_and_live_ones(tmp_path) -> None:
     run(check, tmp_path)
 
 
-def test_symbol_without_data_says_so_and_appears_when_there_are(tmp_path, monkeypatch) -> None:
+def test_symbol_without_data_says_so_and_appears_when_there_are(
+    tmp_path, monkeypatch
+) -> None:
     monkeypatch.setattr(push, "RETRY_S", 0.2)
 
     async def check(w: World) -> None:

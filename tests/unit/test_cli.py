@@ -54,7 +54,9 @@ def stored(folder):
         (["up", "--replay", "/nowhere", "--port", "0"], 3, "no such file or folder"),
     ],
 )
-def test_error_is_one_line_and_an_exit_code(capsys, monkeypatch, folder, args, code, words) -> None:
+def test_error_is_one_line_and_an_exit_code(
+    capsys, monkeypatch, folder, args, code, words
+) -> None:
     found, out, err = call(capsys, monkeypatch, *args)
     assert (found, out) == (code, "")
     assert words in err
@@ -77,7 +79,9 @@ def test_error_is_one_line_and_an_exit_code(capsys, monkeypatch, folder, args, c
         (["--symbol", "x:Y"], 3, "unknown instrument"),
     ],
 )
-def test_wrong_query_is_named(capsys, monkeypatch, stored, tmp_path, args, code, words) -> None:
+def test_wrong_query_is_named(
+    capsys, monkeypatch, stored, tmp_path, args, code, words
+) -> None:
     base = ["build", "--symbol", SYMBOL, "-o", str(tmp_path / "x.npz"), "--range", "12h"]
     found, _, err = call(capsys, monkeypatch, *base, *args)
     assert found == code
@@ -164,7 +168,9 @@ def test_help_imports_nothing_heavy() -> None:
         " if m in sys.modules])"
     )
     began = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert done.stdout.splitlines()[-1] == "[]"
     assert time.perf_counter() - began < 5
 
@@ -189,5 +195,7 @@ def test_library_face_is_sorted_small_and_lazy() -> None:
 
 def test_library_import_pulls_in_no_numba() -> None:
     code = "import sys, liqheat; print('numba' in sys.modules, 'numpy' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "False False"

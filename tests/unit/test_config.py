@@ -62,7 +62,9 @@ def test_missing_file_given_by_name_is_an_error(tmp_path) -> None:
 def test_error_names_the_file(tmp_path) -> None:
     file = tmp_path / "my.toml"
     file.write_text("hots = 'x'")
-    with pytest.raises(ConfigError, match=r"my\.toml: unknown setting 'hots'; did you mean host"):
+    with pytest.raises(
+        ConfigError, match=r"my\.toml: unknown setting 'hots'; did you mean host"
+    ):
         load_config(environ={}, file=file)
 
 
