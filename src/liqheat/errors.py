@@ -1,13 +1,13 @@
 """Everything liqheat raises on purpose.
 
     LiqheatError                exit code
-    ├── BadInputError           3   a file, frame, row or parameter is wrong: what, where, value, what to do
+    ├── BadInputError           3   a file, frame, row or parameter is wrong
     │   └── UnknownInstrumentError
     ├── ConfigError             2   a flag, environment variable or TOML key is wrong
     ├── StoreError              4   the store cannot be opened, read or written
     │   ├── SchemaVersionError      it was written by a newer liqheat
     │   └── StoreBusyError          another process is writing
-    ├── UnavailableError        5   asked for something that does not exist (yet): no data, no model
+    ├── UnavailableError        5   what was asked for does not exist (yet)
     └── ServeError              6   the server cannot start: port in use, page not built
 
 Every message is ONE line which says what is wrong, where, which value it was, and what to do.
@@ -45,7 +45,9 @@ class BadInputError(LiqheatError):
     status = 422
     title = "Bad input"
 
-    def __init__(self, what: str, *, where: str = "", value: object = None, do: str = "") -> None:
+    def __init__(
+        self, what: str, *, where: str = "", value: object = None, do: str = ""
+    ) -> None:
         self.what, self.where, self.value, self.do = what, where, value, do
         text = f"{where}: {what}" if where else what
         if value is not None:

@@ -159,7 +159,11 @@ class Bars:
 
     @classmethod
     def from_columns(
-        cls, columns: Mapping[str, object], *, where: str = "bars", interval_ms: int | None = None
+        cls,
+        columns: Mapping[str, object],
+        *,
+        where: str = "bars",
+        interval_ms: int | None = None,
     ) -> Self:
         """Validate columns and return them as ``Bars``.
 
@@ -180,7 +184,7 @@ class Bars:
             is in USD. Says which row and which value.
         """
         data = _as_arrays(columns, where)
-        start = np.ascontiguousarray(data.pop("start_ms"), dtype=np.int64)
+        start = np.array(columns["start_ms"], dtype=np.int64)
         found = _interval(start, where, interval_ms)
         bars = cls(interval_ms=found, start_ms=start, **data)
         _check_rows(bars, where)
@@ -209,10 +213,12 @@ class Bars:
         """Return the holes between bars as ``(start_ms, end_ms)``."""
         after = np.flatnonzero(np.diff(self.start_ms) > self.interval_ms)
         ends = self.start_ms[after] + self.interval_ms
-        return [(int(a), int(b)) for a, b in zip(ends, self.start_ms[after + 1], strict=True)]
+        return [
+            (int(a), int(b)) for a, b in zip(ends, self.start_ms[after + 1], strict=True)
+        ]
 
 
-def _as_arrays(columns: Mapping[str, object], where: str) -> dict[str, NDArray[np.generic]]:
+def _as_arrays(columns: Mapping[str, object], where: str) -> dict[str, F64]:
     missing = [name for name in BAR_COLUMNS if columns.get(name) is None]
     if missing:
         raise BadInputError(
@@ -220,7 +226,7 @@ def _as_arrays(columns: Mapping[str, object], where: str) -> dict[str, NDArray[n
             do="name it with a column mapping",
         )  # fmt: skip
     n = len(np.asarray(columns["start_ms"]))
-    data: dict[str, NDArray[np.generic]] = {"start_ms": np.asarray(columns["start_ms"])}
+    data: dict[str, F64] = {}
     for name in (*BAR_COLUMNS[1:], *OPTIONAL_BAR_COLUMNS):
         raw = columns.get(name)
         try:
@@ -278,7 +284,9 @@ def _check_rows(bars: Bars, where: str) -> None:
 
     for name in ("open", "high", "low", "close"):
         values = getattr(bars, name)
-        refuse(~(np.isfinite(values) & (values > 0)), f"{name} is not a positive price", values)
+        refuse(
+            ~(np.isfinite(values) & (values > 0)), f"{name} is not a positive price", values
+        )
     refuse(bars.high < bars.low, "high < low", bars.high)
     top, bottom = np.maximum(bars.open, bars.close), np.minimum(bars.open, bars.close)
     refuse(bars.high < top, "high below open or close", bars.high)
@@ -287,7 +295,11 @@ def _check_rows(bars: Bars, where: str) -> None:
     for name in OPTIONAL_BAR_COLUMNS:
         values = getattr(bars, name)
         refuse(np.isinf(values) | (values < 0), f"{name} is not >= 0 or absent", values)
-    refuse(bars.taker_buy_qty > bars.qty * (1 + 1e-9), "taker_buy_qty > qty", bars.taker_buy_qty)
+    refuse(
+        bars.taker_buy_qty > bars.qty * (1 + 1e-9),
+        "taker_buy_qty > qty",
+        bars.taker_buy_qty,
+    )
     refuse(bars.mark_high < bars.mark_low, "mark_high < mark_low", bars.mark_high)
     refuse(bars.mark_low == 0, "mark_low is 0", bars.mark_low)
 
@@ -299,6 +311,8 @@ def _check_open_interest(bars: Bars, where: str) -> None:
     middle = float(np.median(bars.open_interest_qty[known]))
     price = float(np.median(bars.close))
     day = float(bars.qty.mean()) * 86_400_000 / bars.interval_ms
+    if len(bars) * bars.interval_ms < 86_400_000:
+        day = 0.0  # too short to tell a quiet hour from a wrong unit
     if middle * price > ABSURD_OPEN_INTEREST_USD or (
         day > 0 and price > 100 and middle > ABSURD_OPEN_INTEREST_DAYS * day
     ):

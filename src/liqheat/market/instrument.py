@@ -78,7 +78,20 @@ def tiers_from_rates(
 
 
 _BINANCE_LADDER = (150, 100, 75, 50, 25, 20, 10, 5, 4, 3, 2, 1)
-_BINANCE_RATES = (0.004, 0.005, 0.0065, 0.01, 0.02, 0.025, 0.05, 0.1, 0.125, 0.15, 0.25, 0.5)
+_BINANCE_RATES = (
+    0.004,
+    0.005,
+    0.0065,
+    0.01,
+    0.02,
+    0.025,
+    0.05,
+    0.1,
+    0.125,
+    0.15,
+    0.25,
+    0.5,
+)
 
 
 def _binance(caps_musd: tuple[float, ...]) -> tuple[MarginTier, ...]:
@@ -94,9 +107,7 @@ def _hyperliquid(steps: tuple[tuple[float, float], ...]) -> tuple[MarginTier, ..
     floors = [floor for floor, _ in steps]
     caps = [*floors[1:], 1e12]
     return tiers_from_rates(
-        tuple(
-            (f, c, lev, 0.5 / lev) for (f, lev), c in zip(steps, caps, strict=True)
-        )
+        tuple((f, c, lev, 0.5 / lev) for (f, lev), c in zip(steps, caps, strict=True))
     )
 
 

@@ -80,7 +80,9 @@ def liquidation_price(
     rate = maintenance_margin_rate + fee_rate
     slack = extra_margin + maintenance_amount
     if not (entry_price > 0 and leverage >= 1 and qty > 0 and 0 <= rate < 1):
-        msg = f"no position: entry {entry_price!r}, {leverage!r}x, qty {qty!r}, rate {rate!r}"
+        msg = (
+            f"no position: entry {entry_price!r}, {leverage!r}x, qty {qty!r}, rate {rate!r}"
+        )
         raise ValueError(msg)
     if rate >= 1.0 / leverage and slack <= 0:
         msg = f"{leverage:g}x leaves no room over a maintenance rate of {rate:g}"
@@ -140,7 +142,12 @@ def tier_at(tiers: tuple[MarginTier, ...], notional_usd: float) -> MarginTier:
 
 
 def tiered_liquidation_price(
-    instrument: Instrument, entry_price: float, leverage: float, qty: float, *, is_long: bool
+    instrument: Instrument,
+    entry_price: float,
+    leverage: float,
+    qty: float,
+    *,
+    is_long: bool,
 ) -> float:
     """Return the isolated liquidation price under the instrument's own tiers.
 
@@ -203,7 +210,9 @@ def effective_rate(tiers: tuple[MarginTier, ...], leverage: float) -> float:
         share = cdf[1] - cdf[0]
         middle = math.sqrt(low * tier.notional_cap)
         total += share
-        weighted += share * (tier.maintenance_margin_rate - tier.maintenance_amount / middle)
+        weighted += share * (
+            tier.maintenance_margin_rate - tier.maintenance_amount / middle
+        )
     if total <= 0.0:
         msg = f"no margin tier allows {leverage:g}x (at most {tiers[0].max_leverage:g}x)"
         raise ValueError(msg)
@@ -224,7 +233,7 @@ def liquidation_distance(instrument: Instrument, leverage: float) -> tuple[float
     >>> from liqheat.market.instrument import instrument
     >>> long, short = liquidation_distance(instrument("binance:BTCUSDT"), 25)
     >>> round(long, 4), round(short, 4)
-    (0.0364, 0.0348)
+    (0.0366, 0.035)
     """
     if leverage <= 1.0:
         msg = f"a position at {leverage:g}x has no liquidation level; use more than 1x"

@@ -1,0 +1,146 @@
+"""Live: the same ledger, one bar at a time.
+
+``push`` takes a closed bar; ``peek`` shows what the map would be if the bar in progress closed
+now, without changing anything. After the same bars, ``long_usd`` and ``short_usd`` equal the
+batch column bit for bit, because both call the same compiled functions.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from liqheat.engine import kernels
+from liqheat.engine.heatmap import HeatmapParams, bank_for, bar_matrix, rows_for
+from liqheat.errors import BadInputError
+from liqheat.market.events import Bars
+from liqheat.market.instrument import Instrument
+
+F64 = NDArray[np.float64]
+F32 = NDArray[np.float32]
+
+Row = tuple[float, float, float, float, float, float, float]
+
+
+class LiveHeatmap:
+    """One instrument's newest column, kept up to date.
+
+    Parameters
+    ----------
+    instrument : Instrument
+        Margin tiers and settlement.
+    params : HeatmapParams
+        Model and leverage; the rows are those of ``price_edges``.
+    price_edges : ndarray of shape (p + 1,), float64
+        Edges of the rows [USD], e.g. a batch heatmap's.
+    interval_ms : int
+        Length of the bars to come.
+    """
+
+    def __init__(
+        self,
+        instrument: Instrument,
+        params: HeatmapParams,
+        price_edges: F64,
+        interval_ms: int,
+    ) -> None:
+        self.instrument, self.interval_ms = instrument, interval_ms
+        self.bank, self.tiers = bank_for(instrument, params)
+        self._ledger = kernels.new_ledger(self.bank)
+        self._spare = kernels.new_ledger(self.bank)
+        self._scratch = kernels.new_scratch(len(self.tiers))
+        self.account = np.zeros(kernels.N_ACCOUNT)
+        self.regrid(price_edges)
+
+    @property
+    def end_ms(self) -> int | None:
+        """End of the last bar taken in; None before the first."""
+        place = self._ledger.place
+        return int(place[kernels.END_MS]) if place[kernels.STARTED] else None
+
+    @property
+    def open_interest_qty(self) -> float:
+        """One side's last known open interest, stable units; NaN before the first reading."""
+        return float(self._ledger.flow[0])
+
+    def regrid(self, price_edges: F64) -> None:
+        """Show other rows from now on; the ledger does not change."""
+        self.price_edges = price_edges
+        self._rows = rows_for(price_edges)
+        self.long_usd: F32 = np.zeros(len(price_edges) - 1, np.float32)
+        self.short_usd: F32 = np.zeros(len(price_edges) - 1, np.float32)
+        if self.end_ms is not None:
+            self._show(self._ledger, self.long_usd, self.short_usd)
+
+    def warm(self, bars: Bars) -> None:
+        """Take in many closed bars, e.g. the stored history, and show the last column."""
+        rows, ends = bar_matrix(bars), bars.start_ms + bars.interval_ms
+        if len(ends) == 0:
+            return
+        self._refuse_old(int(ends[0]))
+        kernels.run(
+            self._ledger, self.bank, self._rows, self.instrument.is_inverse, self.interval_ms,
+            ends, rows, ends[-1:], -1, self._scratch, self.account[None, :], np.zeros(1),
+            _zeroed(self.long_usd)[None, :], _zeroed(self.short_usd)[None, :],
+        )  # fmt: skip
+
+    def push(self, end_ms: int, row: Row) -> None:
+        """Take in one closed bar.
+
+        Parameters
+        ----------
+        end_ms : int
+            End of the bar; later than the last one's.
+        row : (high, low, close, qty, open_interest_qty, mark_high, mark_low)
+            As in ``Bars``; the last three may be NaN.
+
+        Raises
+        ------
+        BadInputError
+            The bar is not newer than the last.
+        """
+        self._refuse_old(end_ms)
+        kernels.step(
+            self._ledger,
+            self.bank,
+            self.instrument.is_inverse,
+            end_ms,
+            self.interval_ms,
+            row,
+        )
+        self._show(self._ledger, _zeroed(self.long_usd), _zeroed(self.short_usd))
+
+    def peek(self, end_ms: int, row: Row) -> tuple[F32, F32]:
+        """Return (long, short) [USD], each of shape (p,), as if this bar closed now."""
+        self._refuse_old(end_ms)
+        for spare, own in zip(self._spare, self._ledger, strict=True):
+            spare[...] = own
+        kernels.step(
+            self._spare,
+            self.bank,
+            self.instrument.is_inverse,
+            end_ms,
+            self.interval_ms,
+            row,
+        )
+        long_usd, short_usd = np.zeros_like(self.long_usd), np.zeros_like(self.short_usd)
+        self._show(self._spare, long_usd, short_usd)
+        return long_usd, short_usd
+
+    def _show(self, ledger: kernels.Ledger, long_usd: F32, short_usd: F32) -> None:
+        kernels.render(
+            ledger, self.bank, self._rows, -1, 0.0, self._scratch, self.account,
+            long_usd, short_usd,
+        )  # fmt: skip
+
+    def _refuse_old(self, end_ms: int) -> None:
+        if self.end_ms is not None and end_ms <= self.end_ms:
+            raise BadInputError(
+                f"the bar is not newer than the last, which ended at {self.end_ms}",
+                where="end_ms", value=end_ms, do="push closed bars in order, each once",
+            )  # fmt: skip
+
+
+def _zeroed(array: F32) -> F32:
+    array[...] = 0.0
+    return array

@@ -1,0 +1,128 @@
+"""The oracle: the same estimator, written to be read. Hundreds of times slower.
+
+No lazy scale, no window arithmetic, no compiled code: a dict from (component, bin) to the
+quantity open there, and MODEL's sentences in their order. The tests hold the kernels to it
+within rounding; the benchmarks give their speed as a ratio to it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from liqheat.engine.flow import PHI
+from liqheat.engine.kernels import MAX_LEVEL_SHARE
+from liqheat.engine.leverage import LOG_BIN, N_BINS, Bank
+from liqheat.market.events import Bars
+
+F64 = NDArray[np.float64]
+
+
+class ReferenceLedger:
+    """Open quantity by component and liquidation bin, one instrument.
+
+    Parameters
+    ----------
+    bank : Bank
+        The components; see ``leverage.build_bank``.
+    inverse : bool
+        Settlement.
+    """
+
+    def __init__(self, bank: Bank, *, inverse: bool) -> None:
+        self.bank, self.inverse = bank, inverse
+        self.levels: dict[tuple[int, int], float] = {}
+        self.boundary: int | None = None
+        self.middle = 0  # of the window that is kept
+        self.end_ms = 0
+        self.open_interest = math.nan
+        self._volume_since = 0.0
+
+    def push(self, bars: Bars, i: int) -> None:
+        """Take in bar ``i``: sweep, decay, deposit."""
+        end_ms = int(bars.start_ms[i]) + bars.interval_ms
+        high, low, close = float(bars.high[i]), float(bars.low[i]), float(bars.close[i])
+        top, bottom = float(bars.mark_high[i]), float(bars.mark_low[i])
+        top, bottom = (
+            high if math.isnan(top) else top,
+            low if math.isnan(bottom) else bottom,
+        )
+        boundary = _bin(min(max(close, bottom), top))
+        if self.boundary is None:
+            self.boundary = self.middle = boundary
+            self.end_ms = end_ms - bars.interval_ms
+        first = min(_bin(bottom), self.boundary)
+        last = max(_bin(top), self.boundary)
+        elapsed = end_ms - self.end_ms
+        self.levels = {
+            (k, b): qty * math.exp(-elapsed / self.bank.tau_ms[k])
+            for (k, b), qty in self.levels.items()
+            if not first <= b <= last
+        }
+        self.boundary, self.end_ms = boundary, end_ms
+        self._keep_window()
+        unit = close if self.inverse else 1.0
+        amount = self._opened(
+            float(bars.qty[i]) * unit, float(bars.open_interest_qty[i]) * unit
+        )
+        self._deposit(amount, _bin(0.25 * (high + low + 2.0 * close)))
+
+    def _keep_window(self) -> None:
+        assert self.boundary is not None  # noqa: S101 - push has set it
+        if abs(self.boundary - self.middle) > N_BINS // 4:
+            self.middle = self.boundary
+        low, high = self.middle - N_BINS // 2, self.middle + N_BINS // 2
+        self.levels = {key: q for key, q in self.levels.items() if low <= key[1] < high}
+
+    def _opened(self, volume: float, open_interest: float) -> float:
+        self._volume_since += volume
+        change = 0.0
+        if not math.isnan(open_interest):
+            if not math.isnan(self.open_interest):
+                change = open_interest - self.open_interest
+                change = max(-self._volume_since, min(self._volume_since, change))
+            self.open_interest, self._volume_since = open_interest, 0.0
+        return max(0.0, 0.5 * (PHI * volume + change))
+
+    def _deposit(self, amount: float, entry: int) -> None:
+        bank, boundary = self.bank, self.boundary
+        assert boundary is not None  # noqa: S101 - push has set it
+        low, high = self.middle - N_BINS // 2, self.middle + N_BINS // 2
+        for k in range(len(bank.weight)):
+            for side in (0, 1):
+                begin, size = int(bank.offset[k, side]), int(bank.size[k, side])
+                masses = bank.values[begin : begin + size].tolist()
+                if side == 0:
+                    masses.reverse()
+                for j, mass in enumerate(masses):
+                    away = int(bank.first[k, side]) + j
+                    b = entry - away if side == 0 else entry + away
+                    beyond = b < boundary if side == 0 else b > boundary
+                    if beyond and low <= b < high:
+                        key = (k, b)
+                        self.levels[key] = self.levels.get(key, 0.0) + amount * mass
+
+    def column(self, edges: F64, lag_ms: float = 0.0) -> tuple[F64, F64]:
+        """Return (long, short) of shape (p,) [USD] for rows with these edges."""
+        assert self.boundary is not None  # noqa: S101 - push has set it
+        at = np.log(edges) / LOG_BIN
+        sides = (np.zeros(len(edges) - 1), np.zeros(len(edges) - 1))
+        totals = [0.0, 0.0]
+        for (k, b), qty in self.levels.items():
+            side = 0 if b < self.boundary else 1
+            level = qty * self.bank.weight[k] * math.exp(-lag_ms / self.bank.tau_ms[k])
+            totals[side] += level
+            usd = level if self.inverse else level * math.exp((b + 0.5) * LOG_BIN)
+            share = np.minimum(b + 1, at[1:]) - np.maximum(b, at[:-1])
+            sides[side][:] += usd * np.clip(share, 0.0, 1.0)
+        for side, total in enumerate(totals):
+            limit = MAX_LEVEL_SHARE * self.open_interest
+            if total > limit:
+                sides[side][:] *= limit / total
+        return sides
+
+
+def _bin(price: float) -> int:
+    return math.floor(math.log(price) / LOG_BIN)

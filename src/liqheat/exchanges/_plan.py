@@ -1,0 +1,337 @@
+"""The plan of an import: what will be taken from which file, and what is left out and why.
+
+Reads and checks everything, writes nothing. Nothing is borrowed, dropped or scaled without a
+line in the plan.
+
+Bars may be borrowed: where an instrument has none of its own exchange, another's are taken,
+and their ``source`` says so (closes of two large exchanges differ by some basis points).
+Open interest, mark prices, funding and liquidations never are: they belong to one exchange.
+
+Bybit's ``openInterest`` counts BOTH sides of each position; its ``singleOpenInterest`` counts
+one, as we do. A file does not say which of them it holds, and halving in silence would be as
+wrong as not halving: Bybit's is taken only where the mapping says which. (The hourly history
+2020-2026 that circulates is doubled: it continues the field of the recorded frames.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from liqheat.errors import BadInputError
+from liqheat.exchanges._layouts import Part, UnusableError, map_columns, parse_file
+from liqheat.exchanges._tables import SUFFIXES, FileTable, read_table, texts
+from liqheat.market.events import Bars
+from liqheat.market.instrument import Instrument
+from liqheat.market.instrument import instrument as shipped_instrument
+from liqheat.market.units import interval_name
+
+#: Exchanges as they appear in file names.
+_EXCHANGES = (
+    "binance", "bybit", "okx", "hyperliquid", "gate", "bitget", "deribit", "dydx", "multi",
+    "coinglass", "coinbase", "kraken",
+)  # fmt: skip
+#: A file's own USD over base may differ this much from the bars' closes, in the middle.
+_PRICE_TOLERANCE = 0.05
+_DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True)
+class PlanItem:
+    """One kind of one file, ready to be written."""
+
+    file: Path
+    sha256: str
+    part: Part
+    borrowed_from: str | None = None
+
+    @property
+    def source(self) -> str:
+        """What the rows' ``source`` column says."""
+        if self.borrowed_from:
+            return f"borrowed:{self.borrowed_from}:{self.file.name}"
+        return f"file:{self.file.name}"
+
+    @property
+    def rows(self) -> int:
+        """How many rows will be written."""
+        return int(self.part.table.num_rows)
+
+    def line(self) -> str:
+        """Return the item in words."""
+        words = self.part.kind.replace("_", " ")
+        if self.part.bars is not None:
+            words = f"{interval_name(self.part.bars.interval_ms)} {words}"
+        days = (self.part.end_ms - self.part.start_ms) / _DAY_MS
+        text = f"{words}: {self.rows:,} rows, {_day(self.part.start_ms)} to "
+        text += f"{_day(self.part.end_ms)} ({days:,.1f} days), from {self.file.name}"
+        others = [name for name in self.part.exchanges if name]
+        if len(others) > 1:
+            text += f"; of {', '.join(others)}"
+        if self.borrowed_from:
+            text += f"; BORROWED from {self.borrowed_from}: there is no file of its own"
+        return "; ".join((text, *self.part.notes))
+
+
+@dataclass(frozen=True)
+class ImportPlan:
+    """What an import will write, and what it leaves out. Nothing is written yet."""
+
+    instrument: Instrument
+    items: tuple[PlanItem, ...]
+    #: File name and reason.
+    skipped: tuple[tuple[str, str], ...] = ()
+    #: The mapping as it was given, "ours=theirs".
+    mapping: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """How many rows will be written."""
+        return sum(item.rows for item in self.items)
+
+    def lines(self) -> list[str]:
+        """Return the plan in words, one line a file."""
+        out = [f"{self.instrument.name}: {self.rows:,} rows to import"]
+        out += [f"  {item.line()}" for item in self.items]
+        out += [f"  mapped: {pair}" for pair in self.mapping]
+        reasons: dict[str, list[str]] = {}
+        for name, reason in self.skipped:
+            reasons.setdefault(reason, []).append(name)
+        out += [f"  not used: {', '.join(names)}: {why}" for why, names in reasons.items()]
+        return out
+
+
+def plan_import(
+    path: str | Path,
+    instrument: str | Instrument,
+    mapping: Mapping[str, str] | None = None,
+    *,
+    now_ms: int | None = None,
+) -> ImportPlan:
+    """Read and check a file, or a folder's files of one instrument; write nothing.
+
+    In a folder, files are chosen by the symbol in their name (or a ``symbol`` column), and
+    files of the instrument's own exchange go before others. A file given by itself is taken
+    for the instrument's unless its name says another exchange.
+
+    Parameters
+    ----------
+    path : path
+        A file or a folder.
+    instrument : str or Instrument
+        ``exchange:symbol``; a name must be that of a shipped instrument.
+    mapping : mapping of str to str, optional
+        As for ``read_bars``. In a folder it holds for the files which have the columns.
+    now_ms : int, optional
+        Later times are refused.
+
+    Raises
+    ------
+    BadInputError
+        A file of the instrument is damaged or has a wrong row, or there is none to use.
+    UnknownInstrumentError
+        There is no such instrument.
+    """
+    wanted = shipped_instrument(instrument) if isinstance(instrument, str) else instrument
+    path = Path(path)
+    planner = _Planner(wanted, dict(mapping or {}), now_ms)
+    if path.is_dir():
+        planner.add_folder(path)
+    else:
+        planner.add_single(path)
+    return planner.plan(path)
+
+
+class _Planner:
+    """Collects the usable parts of files, own and others', and chooses among them."""
+
+    def __init__(
+        self, instrument: Instrument, mapping: dict[str, str], now_ms: int | None
+    ) -> None:
+        self.instrument, self.mapping, self.now_ms = instrument, mapping, now_ms
+        self.own: list[PlanItem] = []
+        #: Bars of other exchanges, by exchange.
+        self.others: dict[str, list[PlanItem]] = {}
+        self.skipped: list[tuple[str, str]] = []
+
+    def add_single(self, path: Path) -> None:
+        """Take one file; what cannot be used is an error."""
+        self._add(path, strict=True)
+
+    def add_folder(self, folder: Path) -> None:
+        """Take the files whose name is the instrument's; list those of no use."""
+        for path in sorted(
+            p for p in folder.rglob("*") if p.name.lower().endswith(SUFFIXES)
+        ):
+            if not _is_named(path.name, self.instrument):
+                self.skipped.append(
+                    (path.name, f"its name has no {self.instrument.symbol}")
+                )
+                continue
+            try:
+                self._add(path, strict=False)
+            except UnusableError as error:
+                self.skipped.append((path.name, _reason(error)))
+
+    def _add(self, path: Path, *, strict: bool) -> None:
+        table = map_columns(read_table(path), self.mapping, strict=strict)
+        _check_symbol(table, self.instrument)
+        exchange = _exchange_in(path.name)
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        for part in parse_file(table):
+            self._check_future(part, path.name)
+            if reason := self._refusal(part, exchange, table):
+                if strict:
+                    raise UnusableError(reason, where=path.name)
+                self.skipped.append((path.name, reason))
+                continue
+            foreign = exchange not in (None, self.instrument.exchange, "multi")
+            item = PlanItem(path, sha256, part, exchange if foreign else None)
+            if foreign and part.kind == "bars":
+                self.others.setdefault(exchange or "", []).append(item)
+            else:
+                self.own.append(item)
+
+    def _check_future(self, part: Part, name: str) -> None:
+        if self.now_ms is not None and part.end_ms > self.now_ms + _DAY_MS:
+            raise BadInputError(
+                f"its {part.kind.replace('_', ' ')} end in the future", where=name,
+                value=_day(part.end_ms), do="check the unit and the time zone of its times",
+            )  # fmt: skip
+
+    def _refusal(self, part: Part, exchange: str | None, table: FileTable) -> str:
+        """Return why a part cannot stand for this instrument, or nothing."""
+        own = self.instrument.exchange
+        words = part.kind.replace("_", " ")
+        if part.kind == "liquidations" and any(part.exchanges):
+            # A tape of several exchanges is kept whole: every row says whose it is.
+            alone = len(part.exchanges) == 1 and part.exchanges[0] != own
+            return f"{words} of {part.exchanges[0]} only; never borrowed" if alone else ""
+        if part.kind != "bars" and exchange not in (None, own):
+            return f"{words} of {exchange}; never borrowed"
+        if part.kind == "open_interest" and own == "bybit" and not self._says_sides(table):
+            return (
+                "Bybit's open interest counts both sides, unless it is singleOpenInterest; "
+                "say which: open_interest_qty=<column>/2 (both sides) or "
+                "open_interest_qty=<column> (one side)"
+            )
+        return ""
+
+    def _says_sides(self, table: FileTable) -> bool:
+        if "single_open_interest" in table.columns:
+            return True
+        return "open_interest_qty" in self.mapping and "open_interest_qty" in table.columns
+
+    def plan(self, path: Path) -> ImportPlan:
+        """Choose among what was added."""
+        items = list(self.own)
+        has_bars = any(item.part.kind == "bars" for item in items)
+        lender = None if has_bars else self._lender()
+        for exchange, others in self.others.items():
+            if exchange == lender:
+                items += others
+                continue
+            used = f"{lender}'s" if lender else f"{self.instrument.exchange}'s own"
+            reason = f"bars of {exchange}; {used} are used"
+            self.skipped += [(item.file.name, reason) for item in others]
+        if not items:
+            raise BadInputError(
+                f"nothing here can be used for {self.instrument.name}", where=str(path),
+                do="; ".join(f"{name}: {why}" for name, why in self.skipped[:3])
+                or "give a folder with CSV, Parquet or Arrow files",
+            )  # fmt: skip
+        bars = [item.part.bars for item in items if item.part.bars is not None]
+        for item in items:
+            check_open_interest(item, bars)
+        mapped = tuple(f"{ours}={theirs}" for ours, theirs in self.mapping.items())
+        return ImportPlan(self.instrument, tuple(items), tuple(self.skipped), mapped)
+
+    def _lender(self) -> str | None:
+        """Return the exchange whose bars reach furthest, then are finest."""
+
+        def worth(exchange: str) -> tuple[int, int, str]:
+            parts = [item.part for item in self.others[exchange]]
+            reach = max(part.end_ms for part in parts) - min(
+                part.start_ms for part in parts
+            )
+            return reach, -min(p.bars.interval_ms for p in parts if p.bars), exchange
+
+        return max(self.others, key=worth, default=None)
+
+
+def check_open_interest(item: PlanItem, bars: Sequence[Bars]) -> None:
+    """Refuse open interest in USD given as base units, as far as bars can tell."""
+    part = item.part
+    if part.kind != "open_interest":
+        return
+    event_ms = part.table["event_ms"].to_numpy()
+    qty = part.table["open_interest_qty"].to_numpy()
+    for some in bars:
+        try:
+            some.with_open_interest(event_ms, qty)
+        except BadInputError as error:
+            raise BadInputError(
+                error.what, where=item.file.name, value=error.value, do=error.do
+            ) from error
+        if part.implied_price is None:
+            continue
+        index = np.searchsorted(some.start_ms, event_ms) - 1
+        inside = (index >= 0) & (event_ms <= some.start_ms[-1] + some.interval_ms)
+        ratio = part.implied_price[inside] / some.close[index[inside]]
+        middle = float(np.median(ratio)) if len(ratio) else 1.0
+        if abs(middle - 1.0) > _PRICE_TOLERANCE:
+            raise BadInputError(
+                "open interest in USD over base units is no price of these bars: it is "
+                f"{middle:.3g} times the close, in the middle", where=item.file.name,
+                value=float(np.median(part.implied_price)),
+                do="map open_interest_qty to the column of base units",
+            )  # fmt: skip
+
+
+def _exchange_in(name: str) -> str | None:
+    words = re.split(r"[^a-z]+", name.lower())
+    return next((exchange for exchange in _EXCHANGES if exchange in words), None)
+
+
+def _is_named(name: str, instrument: Instrument) -> bool:
+    """Return whether a name has the symbol; beside its exchange the coin is enough."""
+    exchange, symbol, coin = _exchange_in(name), instrument.symbol, instrument.coin
+    words = {symbol, coin + "-" + instrument.quote, coin}
+    if exchange is None:
+        words -= {coin} - {symbol}
+    elif exchange != instrument.exchange:
+        words -= {coin}
+    for word in words:
+        letters = "[-_ ]?".join(re.findall(r"[a-z0-9]+", word.lower()))
+        if re.search(f"(?<![a-z0-9]){letters}(?![a-z0-9])", name.lower()):
+            return True
+    return False
+
+
+def _check_symbol(table: FileTable, instrument: Instrument) -> None:
+    """Refuse a file whose own symbol column is another's."""
+    for column in ("symbol", "instrument"):
+        if column not in table.columns:
+            continue
+        names = {instrument.symbol, instrument.name, f"{instrument.coin}{instrument.quote}"}
+        for found in sorted({text or "" for text in texts(table, column)}):
+            if found.upper() not in {name.upper() for name in names}:
+                raise UnusableError(
+                    f"its {column} column is not {instrument.symbol}'s", where=table.name,
+                    value=found, do="split the file by symbol",
+                )  # fmt: skip
+
+
+def _reason(error: BadInputError) -> str:
+    value = f" (was {error.value!r})" if error.value is not None else ""
+    return error.what + value + (f"; {error.do}" if error.do else "")
+
+
+def _day(time_ms: int) -> str:
+    return str(np.datetime64(time_ms, "ms").astype("datetime64[m]")).replace("T", " ")

@@ -1,0 +1,1 @@
+"""Heatmap to the world: binary wire, HTTP, WebSocket, the server process."""

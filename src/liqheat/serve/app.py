@@ -1,0 +1,311 @@
+"""The HTTP application: /api/v1, the page, and the WebSocket's place.
+
+Queries are read strictly by ``service.query``; the same structs make the OpenAPI parameters, so
+the document cannot say otherwise. Bodies are built in threads, once for all who ask for the
+same, and kept by a key which changes whenever the data do.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+import msgspec
+from litestar import Litestar, Request, Response, get
+from litestar.config.app import AppConfig
+from litestar.datastructures import State
+from litestar.exceptions import NotFoundException
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Operation, Parameter, Schema
+from litestar.openapi.spec.enums import OpenAPIType
+from litestar.types import ControllerRouterHandler
+
+from liqheat.config import Config
+from liqheat.engine import MODEL_VERSION
+from liqheat.errors import BadInputError
+from liqheat.serve import replies
+from liqheat.serve.http import (
+    PROBLEM,
+    ASGIApp,
+    Body,
+    Guard,
+    Problem,
+    handle_error,
+    make_body,
+    reply,
+)
+from liqheat.serve.pages import Pages, docs_page
+from liqheat.serve.push import Hub, socket_route
+from liqheat.service import Query, Service
+from liqheat.service.cache import BuildCache
+from liqheat.service.query import parse_query
+
+API = "/api/v1"
+BINARY = "application/octet-stream"
+#: Encoded bodies kept in memory [bytes].
+MAX_BODY_BYTES = 64 << 20
+
+Q = TypeVar("Q", bound=msgspec.Struct)
+AppRequest = Request[Any, Any, State]
+
+
+@dataclass(eq=False)
+class Context:
+    """What the routes work with."""
+
+    service: Service
+    hub: Hub
+    pages: Pages
+    bodies: BuildCache[Body]
+    docs: Body | None = None
+
+
+def version() -> str:
+    """Return the installed version of liqheat."""
+    try:
+        return importlib.metadata.version("liqheat")
+    except importlib.metadata.PackageNotFoundError:
+        return "0.0.0"
+
+
+def create_app(service: Service, config: Config) -> ASGIApp:
+    """Return the ASGI application over a service.
+
+    The service's own start and close belong to the application's lifespan.
+    """
+    hub = Hub(service)
+    context = Context(
+        service, hub, Pages(),
+        BuildCache(service.threads, lambda body: body.size, max_bytes=MAX_BODY_BYTES),
+    )  # fmt: skip
+    routes: list[ControllerRouterHandler] = [
+        health, instruments, heatmap, price_map, bars, column, openapi, docs, page, index,
+        socket_route(hub),
+    ]  # fmt: skip
+    app = Litestar(
+        routes,
+        state=State({"context": context}),
+        exception_handlers={Exception: cast(Any, handle_error)},
+        on_app_init=[_quiet],
+        on_startup=[service.start],
+        on_shutdown=[hub.close, service.close],
+        openapi_config=OpenAPIConfig(
+            title="liqheat", version=version(), path=f"{API}/schema", render_plugins=[],
+            description="Estimated liquidation levels. Sizes are modelled from public data; "
+            "every reply says its mode: live, simulated or replay.",
+        ),
+    )  # fmt: skip
+    return Guard(
+        cast(ASGIApp, app), mode=service.catalogue.overall_mode, host=config.host,
+        allowed_origins=config.allowed_origins,
+    )  # fmt: skip
+
+
+def _quiet(config: AppConfig) -> AppConfig:
+    # Errors are logged once, with their id, by ``handle_error``.
+    config.logging_config = None
+    return config
+
+
+# -- queries -------------------------------------------------------------------------------
+
+
+def _query(request: AppRequest, kind: type[Q]) -> Q:
+    raw: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if name in raw:
+            raise BadInputError("is given twice", where=name, value=str(value)[:80])
+        raw[name] = str(value)
+    return parse_query(raw, kind)
+
+
+def _context(request: AppRequest) -> Context:
+    return cast(Context, request.app.state.context)
+
+
+def parameters_of(kind: type[msgspec.Struct]) -> list[Parameter]:
+    """Return the OpenAPI query parameters of a struct."""
+    document = msgspec.json.schema(kind)
+    struct = document["$defs"][kind.__name__]
+    required = struct.get("required", [])
+    out = []
+    for name, given in struct["properties"].items():
+        branches = given.get("anyOf", [given])
+        shape = next(branch for branch in branches if branch.get("type") != "null")
+        values = shape.get("enum")
+        known = {key: shape[key] for key in ("minimum", "maximum") if key in shape}
+        schema = Schema(
+            type=OpenAPIType(shape.get("type") or _kind_of(values)),
+            enum=values, default=given.get("default"), **known,
+        )  # fmt: skip
+        out.append(
+            Parameter(
+                name=name, param_in="query", schema=schema, required=name in required,
+                description=given.get("description"),
+            )
+        )  # fmt: skip
+    return out
+
+
+def _kind_of(values: list[object]) -> str:
+    return "integer" if isinstance(values[0], int) else "string"
+
+
+def _asks(kind: type[msgspec.Struct]) -> type[Operation]:
+    @dataclass
+    class Asking(Operation):
+        def __post_init__(self) -> None:
+            self.parameters = list(parameters_of(kind)) or None
+
+    return Asking
+
+
+_PROBLEMS: dict[int, ResponseSpec] = {
+    status: ResponseSpec(Problem, media_type=PROBLEM, generate_examples=False, description=words)
+    for status, words in (
+        (400, "Unknown parameter"), (404, "Unknown symbol, or no data"),
+        (422, "A value which cannot be used"), (503, "Busy, or the store cannot be read"),
+    )
+}  # fmt: skip
+
+
+# -- routes --------------------------------------------------------------------------------
+
+
+@get(f"{API}/health", operation_class=_asks(replies.EmptyQuery), responses=_PROBLEMS)
+async def health(request: AppRequest) -> Response[replies.HealthReply]:
+    """Tell whether the service works, on which data, and how old they are."""
+    _query(request, replies.EmptyQuery)
+    service = _context(request).service
+    rows = await service.instruments()
+    mode = service.catalogue.overall_mode()
+    states = {
+        s.exchange: s for s in map(service.state_of, service.catalogue.entries()[::-1])
+    }
+    answer = replies.health_reply(
+        rows, list(states.values())[::-1], mode=mode, version=version(),
+        model_version=MODEL_VERSION,
+        uptime_s=round((service.clock_ms() - service.started_ms) / 1000, 1),
+    )  # fmt: skip
+    return reply(
+        request, make_body(msgspec.json.encode(answer)), mode=mode, cache="no-store"
+    )
+
+
+@get(f"{API}/instruments", operation_class=_asks(replies.EmptyQuery), responses=_PROBLEMS)
+async def instruments(request: AppRequest) -> Response[replies.InstrumentsReply]:
+    """List every symbol there are data for, those being collected first."""
+    _query(request, replies.EmptyQuery)
+    service = _context(request).service
+    mode = service.catalogue.overall_mode()
+    answer = replies.InstrumentsReply(mode, await service.instruments())
+    return reply(request, make_body(msgspec.json.encode(answer)), mode=mode)
+
+
+async def _heat_reply(
+    request: AppRequest,
+    query: Query,
+    variant: tuple[object, ...],
+    encode: Callable[..., bytes],
+    *,
+    media: str = "application/json",
+    last_only: bool = False,
+) -> Response[Any]:
+    context = _context(request)
+    service = context.service
+    key = await service.key(query)
+    mode = service.catalogue.mode(service.catalogue.find(query.symbol))
+    place = (key, mode, variant)
+    body = context.bodies.kept(place)
+    if body is None:
+        answer = await service.heatmap(query, last_only=last_only)
+        body = await context.bodies.get(
+            place, lambda: make_body(encode(answer.heatmap, mode), media)
+        )
+    return reply(request, body, mode=mode)
+
+
+@get(f"{API}/heatmap", operation_class=_asks(replies.HeatmapQuery), responses=_PROBLEMS)
+async def heatmap(request: AppRequest) -> Response[replies.HeatmapReply]:
+    """Give the heatmap as JSON cells, or with format=bin as the binary heat body."""
+    query = _query(request, replies.HeatmapQuery)
+    if query.format == "json":
+        return await _heat_reply(request, query, ("json",), replies.heatmap_json)
+    candles = bool(query.candles)
+    return await _heat_reply(
+        request, query, ("bin", candles),
+        lambda heat, mode: replies.heatmap_bytes(heat, mode, candles=candles), media=BINARY,
+    )  # fmt: skip
+
+
+@get(f"{API}/map", operation_class=_asks(Query), responses=_PROBLEMS)
+async def price_map(request: AppRequest) -> Response[replies.MapReply]:
+    """Give the current profile over price, whole and by leverage, with cumulative sums."""
+    query = _query(request, Query)
+    return await _heat_reply(request, query, ("map",), replies.map_json, last_only=True)
+
+
+@get(f"{API}/column", operation_class=_asks(replies.ColumnQuery), responses=_PROBLEMS)
+async def column(request: AppRequest) -> Response[replies.ColumnReply]:
+    """Give one column, exact: the figures behind the colours."""
+    query = _query(request, replies.ColumnQuery)
+    return await _heat_reply(
+        request, query, ("column", query.t),
+        lambda heat, mode: replies.column_json(heat, mode, query.t),
+    )  # fmt: skip
+
+
+@get(f"{API}/bars", operation_class=_asks(Query), responses=_PROBLEMS)
+async def bars(request: AppRequest) -> Response[replies.BarsReply]:
+    """Give the window's bars as stored, with open interest and gaps."""
+    query = _query(request, Query)
+    context = _context(request)
+    key = await context.service.key(query)
+    mode = context.service.catalogue.mode(context.service.catalogue.find(query.symbol))
+    body = context.bodies.kept((key, mode, "bars"))
+    if body is None:
+        found, _ = await context.service.bars(query)
+        body = await context.bodies.get(
+            (key, mode, "bars"),
+            lambda: make_body(replies.bars_json(found, query.symbol, mode)),
+        )
+    return reply(request, body, mode=mode)
+
+
+@get(f"{API}/openapi.json", include_in_schema=False)
+async def openapi(request: AppRequest) -> Response[Any]:
+    """Return the OpenAPI document."""
+    raw = msgspec.json.encode(request.app.openapi_schema.to_schema())
+    return reply(request, make_body(raw))
+
+
+@get(f"{API}/docs", include_in_schema=False)
+async def docs(request: AppRequest) -> Response[Any]:
+    """Return the documentation for people."""
+    context = _context(request)
+    if context.docs is None:
+        context.docs = docs_page(request.app.openapi_schema.to_schema())
+    return reply(request, context.docs)
+
+
+@get("/", include_in_schema=False)
+async def index(request: AppRequest) -> Response[Any]:
+    """Return the page."""
+    return _page(request, "/")
+
+
+@get("/{path:path}", include_in_schema=False)
+async def page(request: AppRequest, path: str) -> Response[Any]:
+    """Return one file of the page."""
+    return _page(request, path)
+
+
+def _page(request: AppRequest, path: str) -> Response[Any]:
+    found = _context(request).pages.get(path)
+    if found is None:
+        raise NotFoundException(f"there is nothing at {path[:200]}")
+    body, cache = found
+    return reply(request, body, cache=cache)

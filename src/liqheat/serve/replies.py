@@ -1,0 +1,273 @@
+"""JSON replies of /api/v1 and how they are made of a heatmap; OpenAPI comes from these structs.
+
+Every reply says its ``mode``. Arrays are parallel; absent is null; USD are modelled unless a
+name says otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from liqheat.engine.heatmap import Heatmap, Quality
+from liqheat.errors import BadInputError
+from liqheat.market.events import Bars
+from liqheat.serve.wire import encode_picture
+from liqheat.service.picture import Mode, Picture, price_scale, scale_top, to_codes
+from liqheat.service.query import Query
+from liqheat.service.status import ExchangeState, InstrumentRow
+
+Numbers = list[float | None]
+
+
+class HeatmapQuery(Query, frozen=True, forbid_unknown_fields=True):
+    """Query of /heatmap."""
+
+    format: Annotated[
+        Literal["json", "bin"], Meta(description="bin: the binary heat body")
+    ] = "json"
+    candles: Annotated[
+        Literal[0, 1], Meta(description="with format=bin: append the candles")
+    ] = 0
+
+
+class ColumnQuery(Query, frozen=True, forbid_unknown_fields=True):
+    """Query of /column."""
+
+    t: Annotated[
+        int | None, Meta(description="a time in the column [ms]; the newest when not given")
+    ] = None
+
+
+class EmptyQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Query of routes without parameters."""
+
+
+class HealthReply(msgspec.Struct):
+    """Whether it works, and on what."""
+
+    status: Literal["ok", "starting", "stale"]
+    mode: Mode
+    version: str
+    model_version: str
+    uptime_s: float
+    data_ms: int | None
+    instruments: int
+    exchanges: list[ExchangeState]
+
+
+class InstrumentsReply(msgspec.Struct):
+    """Every symbol there are data for, those being collected first."""
+
+    mode: Mode
+    instruments: list[InstrumentRow]
+
+
+class HeatmapReply(msgspec.Struct):
+    """A heatmap; ``cells`` are (column, bin, USD long + short) of the non-zero cells.
+
+    A cell belongs to longs when its bin's centre is below ``side_boundary`` of its column.
+    """
+
+    mode: Mode
+    symbol: str
+    model: str
+    model_version: str
+    step_ms: int
+    start_ms: list[int]
+    price_edges: list[float]
+    cells: list[tuple[int, int, float]]
+    side_boundary: Numbers
+    max_usd: float
+    quality: Quality
+
+
+class TierProfile(msgspec.Struct):
+    """The part of a profile held at one leverage."""
+
+    leverage: float
+    long_usd: list[float]
+    short_usd: list[float]
+
+
+class MapReply(msgspec.Struct):
+    """The current profile over price; cumulative sums run outwards from the last price."""
+
+    mode: Mode
+    symbol: str
+    model: str
+    model_version: str
+    as_of_ms: int
+    last_price: float
+    price: list[float]
+    long_usd: list[float]
+    short_usd: list[float]
+    long_cumulative_usd: list[float]
+    short_cumulative_usd: list[float]
+    tiers: list[TierProfile]
+    quality: Quality
+
+
+class BarsReply(msgspec.Struct):
+    """The window's bars as stored."""
+
+    mode: Mode
+    symbol: str
+    step_ms: int
+    start_ms: list[int]
+    open: Numbers
+    high: Numbers
+    low: Numbers
+    close: Numbers
+    qty: Numbers
+    open_interest_qty: Numbers
+    gaps: list[tuple[int, int]]
+
+
+class ColumnReply(msgspec.Struct):
+    """One column, not quantised."""
+
+    mode: Mode
+    symbol: str
+    model: str
+    model_version: str
+    start_ms: int
+    end_ms: int
+    price_edges: list[float]
+    long_usd: list[float]
+    short_usd: list[float]
+    open_interest_usd: float | None
+    residual_long_usd: float | None
+    residual_short_usd: float | None
+    outside_long_usd: float
+    outside_short_usd: float
+    close: float | None
+
+
+def numbers(values: NDArray[Any]) -> Numbers:
+    """Return a list with null for NaN."""
+    return [None if value != value else value for value in values.tolist()]
+
+
+def _usd(values: NDArray[Any]) -> list[float]:
+    # Cents are far below what the model knows, and short to write.
+    return [float(v) for v in np.round(values.astype(np.float64), 2)]
+
+
+def health_reply(
+    service_rows: list[InstrumentRow], states: list[ExchangeState], **fields: Any
+) -> HealthReply:
+    """Return health: ok if any source is live or late."""
+    newest = max((row.end_ms for row in service_rows if row.end_ms), default=None)
+    fresh = any(state.state in ("live", "late") for state in states)
+    status: Literal["ok", "starting", "stale"] = (
+        "starting" if newest is None else "ok" if fresh else "stale"
+    )
+    return HealthReply(
+        status=status,
+        data_ms=newest,
+        instruments=len(service_rows),
+        exchanges=states,
+        **fields,
+    )
+
+
+def heatmap_json(heatmap: Heatmap, mode: Mode) -> bytes:
+    """Return the JSON twin of the binary body."""
+    usd = heatmap.long_usd + heatmap.short_usd
+    t, p = np.nonzero(usd)
+    cells = zip(t.tolist(), p.tolist(), _usd(usd[t, p]), strict=True)
+    return msgspec.json.encode(
+        HeatmapReply(
+            mode=mode, symbol=heatmap.instrument.name, model=heatmap.params.model,
+            model_version=heatmap.model_version, step_ms=heatmap.step_ms,
+            start_ms=heatmap.start_ms.tolist(), price_edges=heatmap.price_edges.tolist(),
+            cells=list(cells), side_boundary=numbers(heatmap.close),
+            max_usd=round(float(usd.max(initial=0.0)), 2), quality=heatmap.quality,
+        )
+    )  # fmt: skip
+
+
+def heatmap_bytes(heatmap: Heatmap, mode: Mode, *, candles: bool) -> bytes:
+    """Return the binary heat body of a heatmap."""
+    usd = heatmap.long_usd + heatmap.short_usd
+    v_max = scale_top(float(usd.max(initial=0.0)))
+    log_scale = heatmap.params.price_scale == "log"
+    low, step = price_scale(heatmap.price_edges, log_scale=log_scale)
+    rows = np.stack([heatmap.open, heatmap.high, heatmap.low, heatmap.close, heatmap.qty])
+    return encode_picture(
+        Picture(
+            codes=to_codes(usd, v_max), candles=rows.astype(np.float32) if candles else None,
+            t0_ms=int(heatmap.start_ms[0]), step_ms=heatmap.step_ms, p_lo=low, p_step=step,
+            v_min=v_max / 1e5, v_max=v_max, log_scale=log_scale, mode=mode,
+            model=heatmap.params.model,
+        )
+    )  # fmt: skip
+
+
+def map_json(heatmap: Heatmap, mode: Mode) -> bytes:
+    """Return the last column as a profile over price, by tier."""
+    long_usd, short_usd = heatmap.long_usd[-1], heatmap.short_usd[-1]
+    edges = heatmap.price_edges
+    known = heatmap.close[np.isfinite(heatmap.close)]
+    tiers = [heatmap.tier_usd(k) for k in range(len(heatmap.tiers))]
+    return msgspec.json.encode(
+        MapReply(
+            mode=mode, symbol=heatmap.instrument.name, model=heatmap.params.model,
+            model_version=heatmap.model_version, as_of_ms=heatmap.end_ms(-1),
+            last_price=float(known[-1]), price=((edges[1:] + edges[:-1]) / 2).tolist(),
+            long_usd=_usd(long_usd), short_usd=_usd(short_usd),
+            long_cumulative_usd=_usd(np.cumsum(long_usd[::-1], dtype=np.float64)[::-1]),
+            short_cumulative_usd=_usd(np.cumsum(short_usd, dtype=np.float64)),
+            tiers=[
+                TierProfile(leverage, _usd(one[0][-1]), _usd(one[1][-1]))
+                for leverage, one in zip(heatmap.tiers, tiers, strict=True)
+            ],
+            quality=heatmap.quality,
+        )
+    )  # fmt: skip
+
+
+def bars_json(bars: Bars, symbol: str, mode: Mode) -> bytes:
+    """Return bars as parallel arrays."""
+    names = ("open", "high", "low", "close", "qty", "open_interest_qty")
+    return msgspec.json.encode(
+        BarsReply(
+            mode=mode, symbol=symbol, step_ms=bars.interval_ms,
+            start_ms=bars.start_ms.tolist(), gaps=bars.gaps(),
+            **{name: numbers(getattr(bars, name)) for name in names},
+        )
+    )  # fmt: skip
+
+
+def column_json(heatmap: Heatmap, mode: Mode, time_ms: int | None) -> bytes:
+    """Return the exact column which holds a time; the newest when None.
+
+    Raises
+    ------
+    BadInputError
+        The time lies outside the heatmap.
+    """
+    start, step = int(heatmap.start_ms[0]), heatmap.step_ms
+    t = len(heatmap.start_ms) - 1 if time_ms is None else (time_ms - start) // step
+    if not 0 <= t < len(heatmap.start_ms):
+        raise BadInputError(
+            "outside the heatmap", where="t", value=time_ms,
+            do=f"it spans {start} to {heatmap.end_ms(-1)}",
+        )  # fmt: skip
+    names = ("open_interest_usd", "residual_long_usd", "residual_short_usd", "close")
+    one = {name: numbers(getattr(heatmap, name)[t : t + 1])[0] for name in names}
+    return msgspec.json.encode(
+        ColumnReply(
+            mode=mode, symbol=heatmap.instrument.name, model=heatmap.params.model,
+            model_version=heatmap.model_version, start_ms=start + t * step,
+            end_ms=start + (t + 1) * step, price_edges=heatmap.price_edges.tolist(),
+            long_usd=_usd(heatmap.long_usd[t]), short_usd=_usd(heatmap.short_usd[t]),
+            outside_long_usd=round(float(heatmap.outside_long_usd[t]), 2),
+            outside_short_usd=round(float(heatmap.outside_short_usd[t]), 2), **one,
+        )
+    )  # fmt: skip

@@ -1,0 +1,141 @@
+"""Which data ``up`` shows, each source in a store of its own.
+
+--replay PATH    a data folder or a file, played back from a scratch store, which holds
+                 only what the replay clock has passed: nothing is known before its time
+the data folder  what was imported or collected: recorded data, shown as old as it is
+--simulated, or  the simulated market, in <data folder>/simulated/<regime>-<seed>; at
+nothing stored   another speed than 1 in a scratch store, for its time runs ahead of ours
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from liqheat.config import Config
+from liqheat.errors import BadInputError
+from liqheat.exchanges.base import Exchange
+from liqheat.exchanges.files import plan_import, run_import
+from liqheat.exchanges.replay import ReplayExchange
+from liqheat.exchanges.simulated import SimulatedExchange
+from liqheat.service import Feed
+from liqheat.store import Store
+
+Say = Callable[[str], None]
+Clock = Callable[[], int]
+
+STORE_FILE = "liqheat.db"
+#: Simulated instruments which ``up`` runs; each costs seconds of simulated past at a start.
+SIMULATED = ("simulated:BTCUSDT", "simulated:ETHUSDT")
+DEFAULT_REPLAY_SPEED = 60.0
+
+
+@dataclass(eq=False)
+class Source:
+    """A feed, and the exchange that fills its store while we run."""
+
+    feed: Feed
+    exchange: Exchange | None
+    clock_ms: Clock
+    instruments: tuple[str, ...] | None = None
+
+
+def open_sources(
+    config: Config, say: Say, stack: contextlib.ExitStack, clock_ms: Clock
+) -> list[Source]:
+    """Open what ``up`` shows; ``stack`` closes it. Says in one line what that is."""
+    if config.replay is not None:
+        source = open_replay(config, stack)
+        say(f"liqheat: replaying {config.replay} at {source.feed.speed:g}x")
+        return [source]
+    sources = open_stored(config, stack)
+    if sources:
+        say(
+            f"liqheat: no live exchange in this version; showing the recorded data in "
+            f"{config.folder} (play it with --replay {config.folder})"
+        )
+    if config.simulated or not sources:
+        if not sources:
+            say(
+                "liqheat: no exchange can be reached (no live exchange in this version) and "
+                "nothing is stored; starting the SIMULATED market: no real prices"
+            )
+        sources.append(open_simulated(config, stack, clock_ms))
+    return sources
+
+
+def open_stored(config: Config, stack: contextlib.ExitStack) -> list[Source]:
+    """Open the data folder for reading; empty where nothing is stored."""
+    if not (config.folder / STORE_FILE).exists():
+        return []
+    store = stack.enter_context(Store.open(config.folder, mode="r"))
+    if not any("bars" in one.spans for one in store.instruments()):
+        return []
+    return [Source(Feed(store), None, lambda: 0)]
+
+
+def open_simulated(config: Config, stack: contextlib.ExitStack, clock_ms: Clock) -> Source:
+    """Open the simulated market; the same one goes on where it was left."""
+    speed = config.speed or 1.0
+    if speed == 1.0:
+        folder = config.folder / "simulated" / f"{config.regime}-{config.seed}"
+    else:
+        folder = _scratch(stack)
+    exchange = SimulatedExchange(
+        seed=config.seed,
+        regime=config.regime,
+        history_days=config.history_days,
+        speed=speed,
+    )
+    store = stack.enter_context(Store.open(folder))
+    spans = [store.span("bars", name) for name in SIMULATED]
+    start = min((span.start_ms for span in spans if span is not None), default=None)
+    if start is not None:
+        exchange = SimulatedExchange(
+            seed=config.seed, regime=config.regime, speed=speed, start_ms=start,
+            history_days=(clock_ms() - start) / 86_400_000,
+        )  # fmt: skip
+    feed = Feed(
+        store, "simulated", attached=True, speed=None if speed == 1.0 else speed,
+        coverage=exchange.coverage,
+    )  # fmt: skip
+    return Source(feed, exchange, exchange.clock_ms, SIMULATED)
+
+
+def open_replay(config: Config, stack: contextlib.ExitStack) -> Source:
+    """Open a recording and a scratch store that it is played into."""
+    path = Path(str(config.replay)).expanduser()
+    speed = config.speed or DEFAULT_REPLAY_SPEED
+    if (path / STORE_FILE).exists():
+        recording = stack.enter_context(Store.open(path, mode="r"))
+    else:
+        recording = _imported(path, config, stack)
+    exchange = ReplayExchange(recording, speed=speed)
+    store = stack.enter_context(Store.open(_scratch(stack)))
+    feed = Feed(store, "replay", attached=True, speed=speed, coverage=exchange.coverage)
+    names = (config.symbol,) if config.symbol else None
+    return Source(feed, exchange, exchange.clock_ms, names)
+
+
+def _imported(path: Path, config: Config, stack: contextlib.ExitStack) -> Store:
+    if not path.exists():
+        raise BadInputError(
+            "there is no such file or data folder", where="--replay", value=str(path),
+            do="give a data folder, or a file of bars and its --symbol",
+        )  # fmt: skip
+    if config.symbol is None:
+        raise BadInputError(
+            "a file does not say whose bars it holds", where="--replay", value=str(path),
+            do="add --symbol exchange:symbol, e.g. --symbol binance:BTCUSDT",
+        )  # fmt: skip
+    store = stack.enter_context(Store.open(_scratch(stack)))
+    run_import(store, plan_import(path, config.symbol), now_ms=1_700_000_000_000)
+    return store
+
+
+def _scratch(stack: contextlib.ExitStack) -> Path:
+    folder = tempfile.TemporaryDirectory(prefix="liqheat-", ignore_cleanup_errors=True)
+    return Path(stack.enter_context(folder))

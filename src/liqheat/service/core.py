@@ -1,0 +1,476 @@
+"""The service: stores and live events in, heatmaps and live views out.
+
+    heatmap  any query, built in a thread, once for all who ask for the same
+    watch    a live view, shared by its viewers; ``publish`` keeps it up to date
+
+``publish`` only notes; a short moment later one flush per symbol takes all that came in to its
+views. The moment grows with what a flush costs, so ten thousand viewers get fewer updates
+rather than late ones. Everything here runs on one event loop but the builds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import msgspec
+import numpy as np
+
+from liqheat.engine import MODEL_VERSION
+from liqheat.engine.heatmap import Heatmap, build_heatmap
+from liqheat.errors import BadInputError, LiqheatError, UnavailableError
+from liqheat.market.events import Bars, Event, Liquidation
+from liqheat.market.units import RANGE_MS
+from liqheat.service.cache import BuildCache
+from liqheat.service.feeds import Catalogue, Entry, Feed
+from liqheat.service.live import Built, LiveView, build_view, plan
+from liqheat.service.picture import Delta, Mode
+from liqheat.service.query import Query
+from liqheat.service.status import (
+    DAY_MS,
+    CoverageFlags,
+    ExchangeState,
+    InstrumentRow,
+    Status,
+)
+from liqheat.service.tape import Tape
+
+log = logging.getLogger("liqheat.service")
+T = TypeVar("T")
+
+#: Shortest time between two flushes of a symbol [s], and its share of the loop's time.
+FLUSH_S, FLUSH_SHARE = 0.04, 0.25
+#: How often stores are looked at for rows that nobody published [s].
+FOLLOW_S = 2.0
+#: Rows of the store taken one by one; more are a new build.
+MAX_FOLLOWED = 200
+#: Heatmaps kept in memory [bytes].
+MAX_KEPT_BYTES = 256 << 20
+
+
+class Listener(Protocol):
+    """Who is told of a view's changes."""
+
+    def changed(self, deltas: list[Delta] | None) -> None:
+        """Take deltas in order, or None: the picture was redrawn."""
+
+    def liquidated(self, rows: list[Liquidation]) -> None:
+        """Take liquidations as they happen."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """A built heatmap, its mode, and a key that changes whenever it would."""
+
+    heatmap: Heatmap
+    mode: Mode
+    key: Hashable
+
+
+@dataclass(eq=False)
+class _Watched:
+    view: LiveView
+    listeners: list[Listener]
+    rebuilding: asyncio.Task[None] | None = None
+
+
+class _Symbol:
+    def __init__(self) -> None:
+        self.tape = Tape()
+        self.views: dict[Query, _Watched] = {}
+        self.handle: asyncio.TimerHandle | None = None
+        self.next_flush = 0.0
+        self.told = 0  # liquidations handed to listeners
+        self.taken = 0  # liquidations that came in
+
+
+class Service:
+    """Heatmaps of every symbol of every feed.
+
+    Parameters
+    ----------
+    feeds : sequence of Feed
+        Their stores; closed by whoever opened them.
+    clock_ms : callable
+        Wall clock, ms UTC.
+    warmup_days : float
+        Bars read before a window, so that its levels have had time to build up.
+    workers : int
+        Threads for builds.
+    """
+
+    def __init__(
+        self,
+        feeds: Sequence[Feed],
+        *,
+        clock_ms: Callable[[], int],
+        warmup_days: float = 30.0,
+        workers: int = 2,
+    ) -> None:
+        self.clock_ms = clock_ms
+        self.started_ms = clock_ms()
+        self.catalogue = Catalogue(feeds, clock_ms)
+        self._warmup_ms = int(warmup_days * DAY_MS)
+        self.threads = ThreadPoolExecutor(workers, thread_name_prefix="liqheat-build")
+        self._symbols: dict[str, _Symbol] = {}
+        self._opening: dict[Query, asyncio.Task[LiveView]] = {}
+        self._heatmaps: BuildCache[Heatmap] = BuildCache(
+            self.threads,
+            lambda h: int(h.long_usd.nbytes + h.short_usd.nbytes),
+            max_bytes=MAX_KEPT_BYTES,
+        )
+        self._follower: asyncio.Task[None] | None = None
+        self._refreshed = -1e9
+        self._refreshing: asyncio.Future[None] | None = None
+
+    async def start(self) -> None:
+        """Read the stores and begin to follow them."""
+        await self._refresh()
+        self._follower = asyncio.create_task(self._follow())
+
+    async def close(self) -> None:
+        """Stop following and building; stores stay open."""
+        tasks = [self._follower, *self._opening.values()]
+        tasks += [w.rebuilding for s in self._symbols.values() for w in s.views.values()]
+        live = [task for task in tasks if task is not None and not task.done()]
+        for task in live:
+            task.cancel()
+        await asyncio.gather(*live, return_exceptions=True)
+        for symbol in self._symbols.values():
+            if symbol.handle is not None:
+                symbol.handle.cancel()
+        self.threads.shutdown(wait=True, cancel_futures=True)
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Run blocking work where builds run."""
+        return await asyncio.get_running_loop().run_in_executor(self.threads, work)
+
+    # -- what there is -----------------------------------------------------------------
+
+    async def _refresh(self) -> None:
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._refreshed < 1.0:
+            return
+        if self._refreshing is None:
+            self._refreshing = loop.run_in_executor(self.threads, self.catalogue.refresh)
+        try:
+            await asyncio.shield(self._refreshing)
+            self._refreshed = loop.time()
+        finally:
+            self._refreshing = None
+
+    async def entry(self, symbol: str) -> Entry:
+        """Return a symbol's entry, at most a second old."""
+        await self._refresh()
+        return self.catalogue.find(symbol)
+
+    async def instruments(self) -> list[InstrumentRow]:
+        """Return every symbol with its span, mode and age."""
+        await self._refresh()
+        return [self.catalogue.row(entry) for entry in self.catalogue.entries()]
+
+    def state_of(self, entry: Entry) -> ExchangeState:
+        """Return how fresh a symbol is."""
+        return self.catalogue.state(
+            entry, self._symbol(entry.stored.instrument.name).tape.data_ms
+        )
+
+    def _symbol(self, name: str) -> _Symbol:
+        return self._symbols.setdefault(name, _Symbol())
+
+    # -- any query ---------------------------------------------------------------------
+
+    async def key(self, query: Query) -> Hashable:
+        """Return a key that is equal as long as the query's heatmap is."""
+        entry = await self.entry(query.symbol)
+        return _base(query), entry.bars, self._symbol(query.symbol).tape.end_ms
+
+    async def heatmap(self, query: Query, *, last_only: bool = False) -> Answer:
+        """Return the heatmap of a query; ``last_only``: its newest bar as the only column.
+
+        Raises
+        ------
+        BadInputError
+            The symbol is unknown, or the window cannot be drawn.
+        UnavailableError
+            There are no data, no such model, or too many builds.
+        """
+        query = _base(query)
+        key = await self.key(query)
+        entry = self.catalogue.find(query.symbol)
+        bars = self._loader(query, entry)
+
+        def build() -> Heatmap:
+            found = bars()
+            window, params = plan(query, found)
+            if last_only:
+                newest = int(found.start_ms[-1])
+                return build_heatmap(
+                    found, entry.stored.instrument, params, start_ms=newest
+                )
+            return build_heatmap(
+                found, entry.stored.instrument, params,
+                start_ms=window.start_ms, end_ms=window.end_ms, step_ms=window.step_ms,
+            )  # fmt: skip
+
+        heatmap = await self._heatmaps.get((key, last_only), build)
+        return Answer(heatmap, self.catalogue.mode(entry), key)
+
+    async def bars(self, query: Query) -> tuple[Bars, Mode]:
+        """Return the window's bars as stored, without warm-up."""
+        entry = await self.entry(query.symbol)
+        load = self._loader(_base(query), entry)
+
+        def cut() -> Bars:
+            found = load()
+            window, _ = plan(query, found)
+            return found[int(np.searchsorted(found.start_ms, window.start_ms)) :]
+
+        return await self.in_thread(cut), self.catalogue.mode(entry)
+
+    async def liquidations(self, symbol: str, start_ms: int) -> list[Liquidation]:
+        """Return the newest stored and live liquidations since ``start_ms``, oldest first."""
+        entry = await self.entry(symbol)
+        live = [row for row in self._symbol(symbol).tape.liquidations]
+        if "liquidations" not in entry.stored.spans:
+            return [row for row in live if row.event_ms >= start_ms]
+        until = live[0].event_ms if live else None
+        table = await self.in_thread(
+            lambda: entry.feed.store.read("liquidations", symbol, start_ms, until)
+        )
+        names = Liquidation.__struct_fields__
+        rows = table.slice(max(0, table.num_rows - 1_000)).select(list(names)).to_pylist()
+        return [*(msgspec.convert({"type": "liquidation", **r}, Liquidation) for r in rows),
+                *(row for row in live if row.event_ms >= start_ms)]  # fmt: skip
+
+    def _loader(self, query: Query, entry: Entry) -> Callable[[], Bars]:
+        # Called on the loop, run in a thread: the tape is copied here, where it cannot move.
+        tape = self._symbol(query.symbol).tape.copy()
+        if entry.bars is None:
+            raise UnavailableError(f"{query.symbol}: no bars are stored yet")
+        end = entry.bars.end_ms if query.as_of_ms is None else query.as_of_ms
+        start = end - RANGE_MS[query.range] - DAY_MS - self._warmup_ms
+
+        def load() -> Bars:
+            bars = entry.feed.store.load_bars(query.symbol, start, query.as_of_ms)
+            bars = tape.extend(bars)
+            if query.as_of_ms is None:
+                return bars
+            ends = bars.start_ms + bars.interval_ms
+            known = int(np.searchsorted(ends, query.as_of_ms, side="right"))
+            if known == 0:
+                msg = f"{query.symbol}: no bar had closed by as_of_ms {query.as_of_ms}"
+                raise UnavailableError(msg)
+            return bars[:known]
+
+        return load
+
+    # -- live views --------------------------------------------------------------------
+
+    async def watch(self, query: Query, listener: Listener) -> LiveView:
+        """Return the live view of a query, built once for all; tell ``listener`` from now on.
+
+        Raises
+        ------
+        BadInputError, UnavailableError
+            As ``heatmap``; also for ``as_of_ms``, which cannot be live.
+        """
+        query = _base(query)
+        if query.as_of_ms is not None:
+            raise BadInputError("a live view has no as_of_ms", where="as_of_ms",
+                                value=query.as_of_ms, do="use GET /api/v1/heatmap")  # fmt: skip
+        symbol = self._symbol(query.symbol)
+        if query not in symbol.views:
+            task = self._opening.get(query)
+            if task is None:
+                task = asyncio.create_task(self._open(query))
+                self._opening[query] = task
+                task.add_done_callback(lambda _: self._opening.pop(query, None))
+            await asyncio.shield(task)
+        watched = symbol.views[query]
+        watched.listeners.append(listener)
+        return watched.view
+
+    def unwatch(self, view: LiveView, listener: Listener) -> None:
+        """Tell ``listener`` no more; a view which nobody listens to is dropped."""
+        views = self._symbol(view.query.symbol).views
+        watched = views.get(view.query)
+        if watched is None:
+            return
+        watched.listeners = [one for one in watched.listeners if one is not listener]
+        if not watched.listeners:
+            if watched.rebuilding is not None:
+                watched.rebuilding.cancel()
+            del views[view.query]
+
+    async def _open(self, query: Query) -> LiveView:
+        entry = await self.entry(query.symbol)
+        built = await self._build(query, entry)
+        view = LiveView(query, self.catalogue.mode(entry), built)
+        symbol = self._symbol(query.symbol)
+        view.advance(symbol.tape.after(view.end_ms), symbol.tape.progress)
+        symbol.views[query] = _Watched(view, [])
+        return view
+
+    async def _build(self, query: Query, entry: Entry) -> Built:
+        load = self._loader(query, entry)
+        return await self.in_thread(
+            lambda: build_view(query, load(), entry.stored.instrument)
+        )
+
+    async def _rebuild(self, watched: _Watched) -> None:
+        view = watched.view
+        try:
+            self._refreshed = -1e9
+            entry = await self.entry(view.query.symbol)
+            built = await self._build(view.query, entry)
+            view.adopt(built)
+            self._tell(watched, None)
+            self._schedule(view.query.symbol)
+        except LiqheatError as error:
+            log.warning("rebuild_failed symbol=%s error=%s", view.query.symbol, error)
+            await asyncio.sleep(FOLLOW_S)
+        finally:
+            watched.rebuilding = None
+
+    # -- live events -------------------------------------------------------------------
+
+    def publish(self, event: Event) -> None:
+        """Take in a live event; views follow within a moment. Call on the loop's thread."""
+        symbol = self._symbol(event.instrument)
+        if not symbol.tape.take(event):
+            return
+        if isinstance(event, Liquidation):
+            symbol.taken += 1
+        self._schedule(event.instrument)
+
+    def heard(self, feed: Feed) -> None:
+        """Note that a feed's collector has just received something."""
+        feed.heard_ms = self.clock_ms()
+        feed.state = "live"
+
+    def _schedule(self, name: str) -> None:
+        symbol = self._symbols[name]
+        if symbol.handle is None and symbol.views:
+            loop = asyncio.get_running_loop()
+            symbol.handle = loop.call_at(
+                max(loop.time(), symbol.next_flush), self._flush, symbol
+            )
+
+    def _flush(self, symbol: _Symbol) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        symbol.handle = None
+        tape = symbol.tape
+        fresh = min(symbol.taken - symbol.told, len(tape.liquidations))
+        symbol.told = symbol.taken
+        rows = list(tape.liquidations)[len(tape.liquidations) - fresh :]
+        for watched in list(symbol.views.values()):
+            view = watched.view
+            if view.live.interval_ms == tape.interval_ms:
+                deltas = view.advance(tape.after(view.end_ms), tape.progress)
+                if deltas is None or deltas:
+                    self._tell(watched, deltas)
+            for listener in list(watched.listeners) if rows else ():
+                listener.liquidated(rows)
+            self._mend(watched)
+        ended = loop.time()
+        symbol.next_flush = ended + max(FLUSH_S, (ended - began) / FLUSH_SHARE)
+
+    def _mend(self, watched: _Watched) -> None:
+        if watched.view.outdated and watched.rebuilding is None:
+            watched.rebuilding = asyncio.create_task(self._rebuild(watched))
+
+    def _tell(self, watched: _Watched, deltas: list[Delta] | None) -> None:
+        for listener in list(watched.listeners):
+            listener.changed(deltas)
+
+    # -- rows that nobody published ----------------------------------------------------
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(FOLLOW_S)
+            try:
+                await self._refresh()
+                for name, symbol in list(self._symbols.items()):
+                    for watched in list(symbol.views.values()):
+                        await self._follow_view(name, symbol, watched)
+            except LiqheatError as error:
+                log.warning("follow_failed error=%s", error)
+
+    async def _follow_view(self, name: str, symbol: _Symbol, watched: _Watched) -> None:
+        entry, view = self.catalogue.find(name), watched.view
+        span = entry.bars
+        if span is None or watched.rebuilding is not None:
+            return
+        tape, interval = symbol.tape, view.live.interval_ms
+        known = max(view.end_ms, tape.end_ms or 0)
+        warmer = span.start_ms < view.first_bar_ms and view.first_bar_ms > view.warm_from(
+            self._warmup_ms
+        )
+        if warmer or span.end_ms > known + MAX_FOLLOWED * interval:
+            view.outdated = True
+        elif span.end_ms > known and not entry.feed.attached:
+            store = entry.feed.store
+            bars = await self.in_thread(
+                lambda: store.load_bars(name, known, interval_ms=interval)
+            )
+            tape.adopt(bars)
+            self._schedule(name)
+        self._mend(watched)
+
+    # -- honesty -----------------------------------------------------------------------
+
+    def status(self, query: Query, view: LiveView | None) -> Status:
+        """Return the state of a view, or of a symbol which cannot be drawn yet."""
+        try:
+            entry = self.catalogue.find(query.symbol)
+        except LiqheatError as error:
+            return _no_status(
+                query, self.catalogue.overall_mode(), self.clock_ms(), str(error)
+            )
+        tape, feed, bars = self._symbol(query.symbol).tape, entry.feed, entry.bars
+        data_ms = tape.data_ms or (bars.end_ms if bars else None)
+        kinds = entry.stored.spans
+        has = feed.coverage
+        return Status(
+            mode=self.catalogue.mode(entry), symbol=query.symbol, model=query.model,
+            model_version=MODEL_VERSION, step_ms=view.step_ms if view else None,
+            data_ms=data_ms, server_ms=self.clock_ms(), replay_speed=feed.speed,
+            columns=view.columns if view else 0,
+            columns_wanted=view.window.wanted if view else 0,
+            collecting_since_ms=bars.start_ms if bars else None,
+            coverage=CoverageFlags(
+                open_interest=view.has.open_interest if view else "open_interest" in kinds,
+                taker_volume=view.has.taker_volume if view else False,
+                mark=view.has.mark if view else "mark" in kinds,
+                liquidations=bool(
+                    "liquidations" in kinds or tape.liquidations
+                    or (has is not None and has.liquidations is not None)
+                ),
+            ),
+            warm_days=view.quality.warm_days if view else 0.0,
+            usd_scale=view.quality.usd_scale if view else "relative",
+            last_price=view.last_price if view else None,
+            exchanges=[self.state_of(entry)],
+            note=self.catalogue.note(entry) or ("" if view else "No data yet."),
+        )  # fmt: skip
+
+
+def _base(query: Query) -> Query:
+    names = Query.__struct_fields__
+    return Query(**{name: getattr(query, name) for name in names})
+
+
+def _no_status(query: Query, mode: Mode, now_ms: int, note: str) -> Status:
+    return Status(
+        mode=mode, symbol=query.symbol, model=query.model, model_version=MODEL_VERSION,
+        step_ms=None, data_ms=None, server_ms=now_ms, replay_speed=None, columns=0,
+        columns_wanted=0, collecting_since_ms=None,
+        coverage=CoverageFlags(False, False, False, False), warm_days=0.0,
+        usd_scale="relative", last_price=None, exchanges=[], note=note,
+    )  # fmt: skip
