@@ -2,6 +2,7 @@
 
 import re
 
+import liqheat
 from liqheat.exchanges._layouts import ALIASES
 from liqheat.serve.export import COLUMN_ARRAYS
 
@@ -17,3 +18,8 @@ def test_export_arrays_are_documented(root):
     words = re.findall(r"`([a-z_*]+)`", text)
     patterns = [re.compile(word.replace("*", "(long|short)")) for word in words]
     assert [n for n in COLUMN_ARRAYS if not any(p.fullmatch(n) for p in patterns)] == []
+
+
+def test_public_names_are_documented(root):
+    text = (root / "docs/library.md").read_text()
+    assert [name for name in liqheat.__all__ if f"`{name}`" not in text] == []
