@@ -212,14 +212,16 @@ def test_cancelled_stream_starts_again_with_the_same_events(make: Make) -> None:
 
     async def some(count: int) -> list[Event]:
         heard: list[Event] = []
+        enough = asyncio.Event()
 
         async def consume() -> None:
             async for event in exchange.stream([name], start):
                 heard.append(event)
+                if len(heard) >= count:
+                    enough.set()
 
         task = asyncio.create_task(consume())
-        while len(heard) < count:
-            await asyncio.sleep(0)
+        await enough.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -8,6 +8,7 @@ priors of the model's documentation; they are assumptions, not measurements.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -22,6 +23,7 @@ F64 = NDArray[np.float64]
 #: One step of the simulation; sub-steps of a second are drawn as a bridge inside it.
 STEP_MS = 15_000
 STEPS_A_DAY = 86_400_000 // STEP_MS
+SECONDS = STEP_MS // 1000
 #: Mean holding times of the four classes [steps]: 20 min, 8 h, 4 d, 20 d.
 HOLD_STEPS = np.array([20 / 1440, 8 / 24, 4.0, 20.0]) * STEPS_A_DAY
 LEVERAGES = np.array([2.0, 3.0, 5.0, 10.0, 20.0, 25.0, 50.0, 75.0, 100.0, 125.0])
@@ -55,7 +57,7 @@ class Regime:
     isolated_share: float = 0.2
     stop_shares: tuple[float, float, float, float] = (0.45, 0.4, 0.3, 0.15)
     take_profit_share: float = 0.35
-    sigma_day: float = 0.027
+    sigma_day: float = 0.026
     jumps_per_day: float = 0.4
     jump_sd: float = 0.006
     impact: float = 0.07
@@ -73,13 +75,13 @@ REGIMES: dict[str, Regime] = {
         _BASE,
         replace(_BASE, name="cross", tilt=-1.1, sigma_day=0.026, isolated_share=0.04),
         replace(
-            _BASE, name="retail", tilt=0.45, sigma_day=0.024, isolated_share=0.55, churn=0.25,
-            hold_shares=(0.50, 0.36, 0.11, 0.03),
+            _BASE, name="retail", tilt=0.45, sigma_day=0.024, isolated_share=0.55,
+            churn=0.2, impact=0.05, hold_shares=(0.50, 0.36, 0.11, 0.03),
         ),
         replace(_BASE, name="churn", churn_log_sd=1.0, churn=0.8, sentiment=0.25),
         replace(
-            _BASE, name="alt", sigma_day=0.06, jumps_per_day=3.0, jump_sd=0.015,
-            hold_shares=(0.50, 0.37, 0.10, 0.03), churn=0.25, isolated_share=0.22, tilt=-0.15,
+            _BASE, name="alt", sigma_day=0.057, jumps_per_day=3.0, jump_sd=0.015,
+            hold_shares=(0.50, 0.37, 0.10, 0.03), churn=0.2, isolated_share=0.22, tilt=-0.15,
         ),
     )
 }  # fmt: skip
@@ -197,3 +199,38 @@ def _ratios(instrument: Instrument, leverage: F64) -> tuple[F64, F64]:
     if instrument.is_inverse:
         return (1.0 + rate) / (1.0 + room), (1.0 - rate) / (1.0 - room)
     return (1.0 - room) / (1.0 - rate), (1.0 + room) / (1.0 + rate)
+
+
+def targets(plan: tuple[float, ...], side: float, price: float) -> tuple[float, float]:
+    """Return stop and take profit [USD] of a plan opened at ``price``, 0 where there is none.
+
+    Two in five are put on round prices: the take profit on it, the stop just beyond.
+    """
+    stop, profit, chance = plan[8], plan[9], plan[12]
+    at_stop = price * math.exp(-side * stop) if stop else 0.0
+    at_profit = price * math.exp(side * profit) if profit else 0.0
+    if chance < 0.4:
+        if stop:
+            grid = 10.0 ** math.floor(math.log10(price * stop))
+            at_stop = round(at_stop / grid) * grid - side * 0.0003 * price
+        if profit:
+            grid = 10.0 ** math.floor(math.log10(price * profit))
+            at_profit = round(at_profit / grid) * grid
+    return at_stop, at_profit
+
+
+def ou_path(rng: np.random.Generator, n: int, days: float, sd: float, first: float) -> F64:
+    """Return ``n`` steps of an Ornstein-Uhlenbeck path, continued from its value ``first``."""
+    keep = math.exp(-1.0 / (days * STEPS_A_DAY))
+    shocks = rng.normal(0, sd * math.sqrt(1.0 - keep * keep), n)
+    powers = keep ** np.arange(1, n + 1)
+    path: F64 = powers * (first + np.cumsum(shocks / powers))
+    return path
+
+
+def bridges(rng: np.random.Generator, n: int) -> F64:
+    """Return Brownian bridges of shape ``(n, SECONDS + 1)``, unit variance a step."""
+    walk = np.zeros((n, SECONDS + 1))
+    np.cumsum(rng.normal(0, 1 / math.sqrt(SECONDS), (n, SECONDS)), axis=1, out=walk[:, 1:])
+    walk -= walk[:, -1:] * (np.arange(SECONDS + 1) / SECONDS)
+    return walk

@@ -22,6 +22,7 @@ from __future__ import annotations
 import heapq
 import math
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -34,8 +35,11 @@ from liqheat.exchanges._agents import (
     STEP_MS,
     STEPS_A_DAY,
     Regime,
+    bridges,
     draw_plans,
     mean_hold_days,
+    ou_path,
+    targets,
 )
 from liqheat.market.instrument import Instrument
 from liqheat.market.margin import tiered_liquidation_price
@@ -43,7 +47,6 @@ from liqheat.market.margin import tiered_liquidation_price
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
-SECONDS = STEP_MS // 1000
 FUNDING_STEPS = 8 * 3_600_000 // STEP_MS
 #: Why a position ended.
 OPEN, LIQUIDATED, STOPPED, PROFIT, LEFT = 0, 1, 2, 3, 4
@@ -60,6 +63,8 @@ _TREND_SLOW = 1.0 - math.exp(-STEP_MS / 43_200_000)
 _HEAT_MOST, _THIN_MOST = 8.0, 5.0
 #: A pull back to the first price, so that a year does not end at a tenth of it.
 _HOME = 1.0 / (120 * STEPS_A_DAY)
+#: How much of the distance to the leader's price goes in a step.
+_ARBITRAGE = 0.04
 
 #: What is written down each step: last and mark price at its end, lots traded and taken by
 #: buyers, open interest (lots), local volatility, excitement, thinness of depth.
@@ -116,11 +121,17 @@ class Market:
         Last price at the start [USD].
     open_interest_usd : float
         About what one side holds.
+    news_seed : int, optional
+        Of what comes from outside, where it is shared with another instrument.
+    leader : callable, optional
+        Gives the log price, at the end of a step, which this one follows as arbitrage
+        would have it, with positions and impact of its own.
     """
 
     def __init__(
         self, instrument: Instrument, regime: Regime, seed: int, first_price: float,
-        open_interest_usd: float,
+        open_interest_usd: float, news_seed: int | None = None,
+        leader: Callable[[int], float] | None = None,
     ) -> None:  # fmt: skip
         self.instrument, self.regime, self.seed = instrument, regime, seed
         self.mean_usd = open_interest_usd / (
@@ -130,6 +141,9 @@ class Market:
         self.step = 0
         self.log_price = self._home = math.log(first_price)
         self.price = self.mark = first_price
+        self.trail = array("d")  # log price at the end of each step
+        self._leader, self._news = leader, seed if news_seed is None else news_seed
+        self._led = self.log_price
         self.deaths: list[Death] = []
         self.funding: list[tuple[int, float]] = []
         self._transient = self._heat = 0.0
@@ -165,7 +179,7 @@ class Market:
 
     def _next_plan(self) -> tuple[float, ...]:
         if self._plan >= len(self._plans):
-            rng = self._rng(2, self._batch)
+            rng = self._rng(self.seed, 2, self._batch)
             plans = draw_plans(self.regime, self.instrument, self.mean_usd, rng, BATCH)
             self._plans, self._plan = plans.rows(), 0
             self._batch += 1
@@ -173,11 +187,11 @@ class Market:
         return self._plans[self._plan - 1]
 
     def _draw_day(self, day: int) -> None:
-        n, rng, regime = STEPS_A_DAY, self._rng(1, day), self.regime
+        n, rng, regime = STEPS_A_DAY, self._rng(self._news, 1, day), self.regime
         quick, slow, mood = self._slow_noise
-        swing = _ou(rng, n, 2.5 / 24, 0.40, quick)
-        tide = _ou(rng, n, 4.0, 0.35, slow)
-        feeling = _ou(rng, n, 1.5, 1.0, mood)
+        swing = ou_path(rng, n, 2.5 / 24, 0.40, quick)
+        tide = ou_path(rng, n, 4.0, 0.35, slow)
+        feeling = ou_path(rng, n, 1.5, 1.0, mood)
         self._slow_noise = (float(swing[-1]), float(tide[-1]), float(feeling[-1]))
         hour = np.arange(n) / n * 24.0
         season = 1.0 + 0.3 * np.cos((hour - 14.5) / 24.0 * 2 * np.pi)
@@ -195,7 +209,7 @@ class Market:
         self._mood = (regime.sentiment * np.tanh(feeling)).tolist()
         daily = math.exp(rng.normal(-0.5 * regime.churn_log_sd**2, regime.churn_log_sd))
         self.churn = daily * rng.gamma(1.5, 1 / 1.5, n) * regime.churn / n
-        self.bridge = _bridges(rng, n)
+        self.bridge = bridges(rng, n)
         self.lean = rng.normal(0, 1, n)
 
     # --- time ---------------------------------------------------------------------------
@@ -339,7 +353,7 @@ class Market:
         side: float,
         price: float,
     ) -> None:
-        stop, profit = _targets(plan, side, price)
+        stop, profit = targets(plan, side, price)
         if side > 0:
             heapq.heappush(self._long_down, (-max(stop, liquidation), position))
             if profit:
@@ -357,14 +371,13 @@ class Market:
         impact = self.regime.impact * thin * share
         impact = max(-0.03, min(0.03, impact))
         fading = self._transient * _TRANSIENT_DECAY + (1.0 - _PERMANENT) * impact
-        boost = math.sqrt(1.0 + 0.6 * heat)
-        move = (
-            self._moves[index] * boost + self._jumps[index]
-            + _PERMANENT * impact + fading - self._transient
-            - _HOME * (self.log_price - self._home)
-        )  # fmt: skip
+        # Excitement, and the disorder of a market pushed away from where it was.
+        boost = math.sqrt(1.0 + 0.6 * heat) + min(60.0 * abs(self._transient), 4.0)
+        move = self._outside_move(index, boost)
+        move += _PERMANENT * impact + fading - self._transient
         self._transient = fading
         self.log_price += move
+        self.trail.append(self.log_price)
         surprise = abs(move) / (self._sigma[index] * boost)
         heat *= _HEAT_DECAY
         if surprise > 3.0:
@@ -383,6 +396,15 @@ class Market:
         self.price = math.exp(self.log_price)
         self.mark += _MARK_WEIGHT * (self.price - self.mark)
         self._record(index, boost)
+
+    def _outside_move(self, index: int, boost: float) -> float:
+        # What does not come from the agents: news, or the price of the leader.
+        if self._leader is None:
+            pull = _HOME * (self.log_price - self._home)
+            return float(self._moves[index] * boost + self._jumps[index] - pull)
+        lead, before = self._leader(self.step), self._led
+        self._led = lead
+        return lead - before - _ARBITRAGE * (self.log_price - before)
 
     def _record(self, index: int, boost: float) -> None:
         records = self._records
@@ -406,7 +428,7 @@ class Market:
     def _start_with_positions(self) -> None:
         # As if the market had always run: ages are exponential; what its stop, target or
         # liquidation price would have met on a made-up past path is not there any more.
-        rng, regime = self._rng(0), self.regime
+        rng, regime = self._rng(self.seed, 0), self.regime
         shares = np.asarray(regime.hold_shares) * HOLD_STEPS
         n = int(1.25 * regime.arrivals_per_min * STEP_MS / 60_000 * shares.sum())
         grid = STEPS_A_DAY // 96
@@ -424,7 +446,7 @@ class Market:
             plan, back = rows[i], int(at[i])
             entry, is_long = first * math.exp(past[back]), plan[11] < 0.5
             side = 1.0 if is_long else -1.0
-            stop, profit = _targets(plan, side, entry)
+            stop, profit = targets(plan, side, entry)
             below, above = first * math.exp(least[back]), first * math.exp(most[back])
             if is_long:
                 gone = max(stop, entry * plan[5]) >= below or 0.0 < profit <= above
@@ -457,36 +479,3 @@ class Market:
         return {
             name: np.array(column[first:last]) for name, column in self._records.items()
         }
-
-
-def _targets(plan: tuple[float, ...], side: float, price: float) -> tuple[float, float]:
-    # Stop and take profit [USD], 0 where none. Two in five are put on round prices: the
-    # take profit on it, the stop just beyond.
-    stop, profit, chance = plan[8], plan[9], plan[12]
-    at_stop = price * math.exp(-side * stop) if stop else 0.0
-    at_profit = price * math.exp(side * profit) if profit else 0.0
-    if chance < 0.4:
-        if stop:
-            grid = 10.0 ** math.floor(math.log10(price * stop))
-            at_stop = round(at_stop / grid) * grid - side * 0.0003 * price
-        if profit:
-            grid = 10.0 ** math.floor(math.log10(price * profit))
-            at_profit = round(at_profit / grid) * grid
-    return at_stop, at_profit
-
-
-def _ou(rng: np.random.Generator, n: int, days: float, sd: float, first: float) -> F64:
-    # A day of an Ornstein-Uhlenbeck path at equal steps, continued from its last value.
-    keep = math.exp(-1.0 / (days * STEPS_A_DAY))
-    shocks = rng.normal(0, sd * math.sqrt(1.0 - keep * keep), n)
-    powers = keep ** np.arange(1, n + 1)
-    path: F64 = powers * (first + np.cumsum(shocks / powers))
-    return path
-
-
-def _bridges(rng: np.random.Generator, n: int) -> F64:
-    # (n, SECONDS + 1): Brownian bridges from 0 to 0 with unit variance a step.
-    walk = np.zeros((n, SECONDS + 1))
-    np.cumsum(rng.normal(0, 1 / math.sqrt(SECONDS), (n, SECONDS)), axis=1, out=walk[:, 1:])
-    walk -= walk[:, -1:] * (np.arange(SECONDS + 1) / SECONDS)
-    return walk

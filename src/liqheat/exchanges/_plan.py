@@ -301,9 +301,12 @@ def _exchange_in(name: str) -> str | None:
 
 def _is_named(name: str, instrument: Instrument) -> bool:
     """Return whether a name has the symbol; beside its exchange the coin is enough."""
-    words = [instrument.symbol, f"{instrument.coin}-{instrument.quote}"]
-    if _exchange_in(name) == instrument.exchange:
-        words.append(instrument.coin)
+    exchange, symbol, coin = _exchange_in(name), instrument.symbol, instrument.coin
+    words = {symbol, coin + "-" + instrument.quote, coin}
+    if exchange is None:
+        words -= {coin} - {symbol}
+    elif exchange != instrument.exchange:
+        words -= {coin}
     for word in words:
         letters = "[-_ ]?".join(re.findall(r"[a-z0-9]+", word.lower()))
         if re.search(f"(?<![a-z0-9]){letters}(?![a-z0-9])", name.lower()):

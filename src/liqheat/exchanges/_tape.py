@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from liqheat.exchanges._agents import STEP_MS, STEPS_A_DAY
-from liqheat.exchanges._market import SECONDS, Market
+from liqheat.exchanges._agents import SECONDS, STEP_MS, STEPS_A_DAY
+from liqheat.exchanges._market import Market
 from liqheat.market.events import Bar
 
 F64 = NDArray[np.float64]
@@ -56,6 +56,12 @@ class Tape:
                 self._seal()
                 day_end += STEPS_A_DAY
             self.market.advance(min(target, day_end))
+
+    def log_price(self, step: int) -> float:
+        """Return the log price at the end of a step, computed if need be."""
+        if self.market.step <= step:
+            self.advance(self.start_ms + (step + 1) * STEP_MS)
+        return self.market.trail[step]
 
     def _seal(self) -> None:
         # Only when time goes on: until then the last minute may still be asked for as growing.

@@ -319,7 +319,8 @@ _GAP = ("instrument", "event_ms", "end_ms", "kind", "reason")
 
 
 def _has(table: pa.Table, name: str) -> bool:
-    return name in table.column_names and table[name].null_count < table.num_rows
+    # NaN where a null was meant is no measurement either.
+    return name in table.column_names and bool(np.isfinite(table[name].to_numpy()).any())
 
 
 def _between(table: pa.Table, time_column: str, start_ms: int, end_ms: int) -> pa.Table:

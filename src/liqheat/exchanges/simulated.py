@@ -18,7 +18,7 @@ import asyncio
 import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from liqheat.errors import BadInputError
 from liqheat.exchanges._agents import STEP_MS, regime_named
-from liqheat.exchanges._market import Market, Positions
+from liqheat.exchanges._market import OPEN, Market, Positions
 from liqheat.exchanges._tape import DAY_MS, MINUTE_MS, Columns, Tape
 from liqheat.exchanges.base import Coverage, Kind, Mode
 from liqheat.market.events import (
@@ -51,6 +51,8 @@ _MARKETS = {
     "simulated:ETHUSDT": (2_000.0, 3.5e8),
     "simulated:BTCUSD": (64_000.0, 1.5e8),
 }
+#: Two contracts on one coin have one price, but for their basis.
+_LEADERS = {"simulated:BTCUSD": "simulated:BTCUSDT"}
 #: Columns of a published bar.
 BAR_NAMES = (
     "start_ms", "open", "high", "low", "close", "qty", "taker_buy_qty", "mark_high", "mark_low",
@@ -160,7 +162,7 @@ class SimulatedExchange:
         if kind == "liquidations":
             if self.feed != "full":
                 end_ms = min(end_ms, now // 1000 * 1000)
-            columns = self._thinned(tape.liquidations(start_ms, end_ms))
+            columns = self._liquidations(tape, start_ms, end_ms)
             return _liquidation_table(instrument, self.name, self.feed, columns)
         if kind == "bars":
             # Closed bars only: the last to give has ended by now.
@@ -228,8 +230,17 @@ class SimulatedExchange:
     def positions(self, instrument: str) -> Positions:
         """Return every position ever opened by an agent, up to the clock."""
         tape = self._tape(instrument)
-        tape.advance(self.clock_ms())
-        return tape.market.positions()
+        now = self.clock_ms()
+        tape.advance(now)
+        step = (now - self.start_ms) // STEP_MS
+        every = tape.market.positions()
+        every = every[every.opened < step]
+        # The market may be computed ahead of the clock, for an instrument which follows it.
+        later = every.closed >= step
+        return replace(
+            every, closed=np.where(later, -1, every.closed),
+            reason=np.where(later, OPEN, every.reason),
+        )  # fmt: skip
 
     # --- inside -----------------------------------------------------------------------------
 
@@ -244,10 +255,17 @@ class SimulatedExchange:
     def _tape(self, name: str) -> Tape:
         if name not in self._tapes:
             price, interest = self._known(name)
-            own = zlib.crc32(name.encode()) ^ (self.seed & 0xFFFFFFFF)
-            market = Market(SHIPPED[name], self.regime, own, price, interest)
+            leader = _LEADERS.get(name)
+            market = Market(
+                SHIPPED[name], self.regime, self._own_seed(name), price, interest,
+                news_seed=None if leader is None else self._own_seed(leader),
+                leader=None if leader is None else self._tape(leader).log_price,
+            )  # fmt: skip
             self._tapes[name] = Tape(market, self.start_ms)
         return self._tapes[name]
+
+    def _own_seed(self, name: str) -> int:
+        return zlib.crc32(name.encode()) ^ (self.seed & 0xFFFFFFFF)
 
     async def _at(self, name: str, now: int) -> Tape:
         # In portions, so that the event loop keeps turning while a month is simulated.
@@ -258,13 +276,17 @@ class SimulatedExchange:
                 await asyncio.sleep(0)
         return tape
 
-    def _thinned(self, columns: Columns) -> Columns:
-        if self.feed == "full" or not len(columns["event_ms"]):
-            return columns
+    def _liquidations(self, tape: Tape, start_ms: int, end_ms: int) -> Columns:
+        if self.feed == "full":
+            return tape.liquidations(start_ms, end_ms)
+        # The largest of each whole second, wherever the range cuts into one.
+        columns = tape.liquidations(start_ms // 1000 * 1000, -(-end_ms // 1000) * 1000)
         second = columns["event_ms"] // 1000
         order = np.lexsort((-columns["notional_usd"], second))
-        first = np.concatenate(([True], np.diff(second[order]) > 0))
+        first = np.diff(second[order], prepend=-1) > 0
         keep = np.sort(order[first])
+        at = columns["event_ms"][keep]
+        keep = keep[(at >= start_ms) & (at < end_ms)]
         return {name: column[keep] for name, column in columns.items()}
 
     def _events(
@@ -276,7 +298,7 @@ class SimulatedExchange:
         found: list[tuple[int, int, Event]] = [
             (event.event_ms, 0, event)
             for event in _liquidation_events(
-                name, self.feed, self._thinned(tape.liquidations(last, now))
+                name, self.feed, self._liquidations(tape, last, now)
             )
         ]
         after = last + (last > start_ms)

@@ -2,6 +2,10 @@
 
 Owns everything that can go wrong with the file: who may write, which schema version it has,
 and one line for a person per fault.
+
+Never open the file with Python's own ``sqlite3`` in a process which has it open here: POSIX
+locks belong to the process, so two SQLite libraries in one do not see each other's, and
+either drops the other's locks by closing.
 """
 
 from __future__ import annotations
@@ -95,27 +99,29 @@ def _lock_exclusively(lock: int) -> None:
 
 def _connect(file: Path, query: str) -> dbapi.Connection:
     connection = dbapi.connect(f"{file.resolve().as_uri()}?{query}", autocommit=True)
-    with contextlib.closing(connection.cursor()) as cursor:
-        for pragma in (f"busy_timeout = {BUSY_TIMEOUT_MS}", "temp_store = MEMORY"):
-            scalar(cursor, f"PRAGMA {pragma}")
-        scalar(cursor, "PRAGMA cache_size = -16000")
+    try:
+        with contextlib.closing(connection.cursor()) as cursor:
+            scalar(cursor, f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+            scalar(cursor, "PRAGMA temp_store = MEMORY")
+            scalar(cursor, "PRAGMA cache_size = -16000")
+            scalar(cursor, "PRAGMA user_version")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
 def connect_to_read(file: Path) -> dbapi.Connection:
     """Return a connection which cannot write, also from a read-only folder."""
     try:
-        connection = _connect(file, "mode=ro")
-        with contextlib.closing(connection.cursor()) as cursor:
-            scalar(cursor, "PRAGMA user_version")
+        return _connect(file, "mode=ro")
     except dbapi.Error:
         # Readers of a WAL file leave a mark beside it. Where the folder is read-only that
         # cannot be; without a log to replay the file alone is the whole truth.
         log = file.with_name(file.name + "-wal")
         if os.access(file.parent, os.W_OK) or (log.exists() and log.stat().st_size > 0):
             raise
-        connection = _connect(file, "mode=ro&immutable=1")
-    return connection
+        return _connect(file, "mode=ro&immutable=1")
 
 
 def connect_to_write(file: Path) -> dbapi.Connection:

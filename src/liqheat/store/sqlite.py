@@ -1,6 +1,6 @@
 """The embedded store: one SQLite file in WAL mode, written and read as Arrow through ADBC.
 
-    write(kind, table)  ->  temp.incoming  ->  rules  ->  spans  ->  upsert  ->  commit
+    write(kind, table)  ->  rules  ->  temp.incoming  ->  upsert  ->  spans  ->  commit
 
 One writer a file (an operating-system lock which dies with its process), any number of
 readers, in this process or others. A write is one transaction: it is on disk when ``write``
@@ -25,7 +25,7 @@ import msgspec
 import pyarrow as pa
 from adbc_driver_sqlite import dbapi
 
-from liqheat.errors import BadInputError, StoreError, UnavailableError
+from liqheat.errors import StoreError, UnavailableError
 from liqheat.market.events import Bars, Gap
 from liqheat.market.instrument import Instrument
 from liqheat.market.instrument import instrument as shipped_instrument
@@ -39,15 +39,8 @@ from liqheat.store.connection import (
     told,
     transaction,
 )
-from liqheat.store.schema import (
-    KINDS,
-    absent_to_null,
-    broken_rule_sql,
-    conform,
-    select_sql,
-    span_sql,
-    upsert_sql,
-)
+from liqheat.store.rows import conform, ranges
+from liqheat.store.schema import KINDS, absent_to_null, select_sql, span_sql, upsert_sql
 from liqheat.store.views import Span, build_bars, finest_covering, merge_gaps
 
 FILE_NAME = "liqheat.db"
@@ -155,14 +148,19 @@ class Store:
         self._check_instruments(incoming)
         count = f"SELECT COALESCE(SUM(row_count), 0) FROM spans WHERE kind = '{kind}'"  # noqa: S608
         with self._writing() as cursor:
-            cursor.adbc_ingest("incoming", incoming, mode="create", temporary=True)
-            _refuse_broken_row(cursor, kind)
+            for name, rows_in in (
+                ("incoming", incoming),
+                ("ranges", ranges(kind, incoming)),
+            ):
+                cursor.adbc_ingest(name, rows_in, mode="create", temporary=True)
             before = scalar(cursor, count)
-            cursor.execute(span_sql(kind))
-            new = scalar(cursor, count) - before
+            cursor.execute(span_sql(kind, "-"))
             cursor.execute(upsert_sql(kind))
             touched = scalar(cursor, "SELECT changes()")
+            cursor.execute(span_sql(kind, "+"))
+            new = scalar(cursor, count) - before
             cursor.execute("DROP TABLE temp.incoming")
+            cursor.execute("DROP TABLE temp.ranges")
         return WriteResult(new=new, changed=touched - new, same=rows - touched)
 
     def put_instrument(self, instrument: Instrument) -> None:
@@ -406,21 +404,6 @@ def _instrument(cursor: Any, name: str) -> Instrument:
     cursor.execute("SELECT body FROM instruments WHERE name = ?", (name,))
     row = cursor.fetchone()
     return msgspec.json.decode(row[0], type=Instrument) if row else shipped_instrument(name)
-
-
-def _refuse_broken_row(cursor: Any, kind: str) -> None:
-    cursor.execute(broken_rule_sql(kind))
-    names = [column[0] for column in cursor.description]
-    row = cursor.fetchone()
-    if row is None:
-        return
-    found = dict(zip(names[1:], row[1:], strict=True))
-    raise BadInputError(
-        f"a row breaks the rule {KINDS[kind].rules[row[0]][0]!r}",
-        where=f"{kind} of {found['instrument']} at {found[KINDS[kind].time]}",
-        value={name: found[name] for name in KINDS[kind].values if name in found},
-        do="mend or drop the row; nothing was written",
-    )
 
 
 def _refuse_empty(instrument: str, spans: list[Span]) -> NoReturn:

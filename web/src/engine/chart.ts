@@ -50,6 +50,10 @@ export const PROFILE_WIDTH = 148;
 /** Below this pane width the profile would cover what matters. */
 const PROFILE_MIN_PANE = 600;
 
+/** Room above and below the candles: a share of their span, at least a share of the price. */
+const ROOM = 0.55;
+const ROOM_LEAST = 0.02;
+
 /** Where the cursor is, in data and on the pane (CSS pixels). */
 export interface Cursor {
   readonly column: number;
@@ -293,6 +297,7 @@ export class HeatChart {
         timeVisible: true,
         secondsVisible: false,
         minBarSpacing: 0.05,
+        enableConflation: true,
         tickMarkFormatter: (time: Time, type: TickMarkType) =>
           tickLabel(time as number, type, this.zone),
       },
@@ -335,7 +340,7 @@ export class HeatChart {
   ): typeof info {
     if (!info?.priceRange || !this.matrix) return info;
     const { minValue, maxValue } = info.priceRange;
-    const room = Math.max(0.55 * (maxValue - minValue), 0.012 * maxValue);
+    const room = Math.max(ROOM * (maxValue - minValue), ROOM_LEAST * maxValue);
     return {
       ...info,
       priceRange: {
