@@ -1,5 +1,6 @@
 """Everything a user may type or read is documented: flags, settings, routes, columns, names."""
 
+import json
 import re
 from typing import get_args
 
@@ -43,8 +44,8 @@ def test_settings_are_documented_with_their_defaults(root):
         row = re.search(rf"^\| `{field.name}` \| ([^|]*) \|", text, re.M)
         assert row, f"{field.name} is not in the table of docs/cli.md"
         if field.default is not msgspec.NODEFAULT:
-            words = {None: "none", (): "none", True: "true", False: "false"}
-            default = words.get(field.default, str(field.default))
+            default = json.dumps(field.default).strip('"')
+            default = {"null": "none", "[]": "none"}.get(default, default)
             assert row.group(1).strip(" `") == default
 
 
