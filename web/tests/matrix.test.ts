@@ -76,7 +76,7 @@ describe('levels', () => {
   });
 
   it('names the largest runs', () => {
-    const near = matrixOf([column(200, 199, 0, 0, 0, 220)], [103]);
+    const near = matrixOf([column(205, 204, 0, 0, 0, 220)], [103]);
     const [first, second] = largestClusters(near, 5);
     expect(first).toMatchObject({ side: 'short', priceLow: 105, priceHigh: 106 });
     expect(second).toMatchObject({ side: 'long', priceLow: 100, priceHigh: 102 });

@@ -44,6 +44,8 @@ export const matrix = signal<HeatMatrix | null>(null);
 export const revision = signal(0);
 /** USD at the top of the color range. */
 export const clipUsd = signal(0);
+/** Threshold used while none is chosen, as a share of `clipUsd`. */
+export const autoLow = signal(0);
 /** Wall clock of the page, once a second, for ages and countdowns. */
 export const nowMs = signal(Date.now());
 /** The picture asked for, and the one on screen. */
@@ -67,11 +69,20 @@ export function onChange(listener: (change: Change) => void): () => void {
 const CLIP_SLACK = 3;
 let clipCode = 0;
 
+/**
+ * The share of cells which the automatic threshold hides, and the bounds it stays in: a map
+ * is mostly background, and its faint quarter would drown the levels in green.
+ */
+const AUTO_HIDES = 1 / 4;
+const AUTO_LOW = [0.01, 0.3] as const;
+
 function updateClip(m: HeatMatrix, force: boolean): void {
   const code = m.percentileCode(CLIP_SHARE);
   if (!force && Math.abs(code - clipCode) < CLIP_SLACK) return;
   clipCode = code;
   clipUsd.value = m.usd[code];
+  const low = m.usd[m.percentileCode(AUTO_HIDES)] / m.usd[code];
+  autoLow.value = code === 0 ? 0 : Math.max(AUTO_LOW[0], Math.min(AUTO_LOW[1], low));
 }
 
 export function showMatrix(m: HeatMatrix): void {
