@@ -10,7 +10,7 @@ from liqheat.config import load_config
 from liqheat.errors import ServeError
 from liqheat.serve.run import Server
 from liqheat.serve.wire import decode_picture
-from tests.integration.world import World, run
+from tests.integration.world import FIRST, World, run
 from tests.market import SYMBOL
 
 
