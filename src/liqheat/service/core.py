@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 #: Shortest time between two flushes of a symbol [s], and the largest share of the loop's time
 #: which flushes, with all the writing to viewers that they cause, may take.
-FLUSH_S, FLUSH_SHARE = 0.03, 0.25
+FLUSH_S, FLUSH_SHARE = 0.03, 0.5
 #: How often stores are looked at for rows that nobody published [s].
 FOLLOW_S = 2.0
 #: Rows of the store taken one by one; more are a new build.
