@@ -2,14 +2,17 @@
 
 import json
 import re
+import shlex
 from typing import get_args
 
+import click
 import msgspec
 import numpy as np
 import pytest
 from litestar.handlers import HTTPRouteHandler
 
 import liqheat
+from liqheat import cli, errors
 from liqheat.config import Config
 from liqheat.engine.heatmap import Quality
 from liqheat.exchanges._layouts import ALIASES
@@ -110,3 +113,45 @@ def test_the_documented_reader_reads_the_binary_body(root):
     assert np.allclose(candles[3], heat.close, rtol=1e-6)
     edges = head["p_lo"] * np.exp(head["p_step"] * np.arange(81))
     assert np.allclose(edges, heat.price_edges, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["", *cli.cli.commands])
+def test_flags_are_documented_with_their_command(name, root):
+    command = cli.cli.commands[name] if name else cli.cli
+    text = (root / "docs/cli.md").read_text()
+    assert f"`liqheat {name}".strip() in text
+    for option in command.params:
+        flags = (
+            [*option.opts, *option.secondary_opts]
+            if isinstance(option, click.Option)
+            else []
+        )
+        for flag in flags:
+            rows = [line for line in text.splitlines() if re.search(rf"`{flag}[`\s]", line)]
+            of = [row for row in rows if not name or name in row.split("|")[2]]
+            assert of, f"{flag} of {name or 'liqheat'}"
+
+
+def test_exit_codes_are_documented(root):
+    text = (root / "docs/cli.md").read_text()
+    codes = {e.exit_code for e in vars(errors).values() if isinstance(e, type)}
+    assert [code for code in codes if f"\n| {code} | " not in text] == []
+
+
+def test_commands_in_documents_exist(markdown, root):
+    wrong = []
+    for path, text in markdown.items():
+        shell = "\n".join(re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S))
+        for line in re.findall(r"^(?:\.venv/bin/)?liqheat (.+)$", shell, re.M):
+            words = shlex.split(line, comments=True)
+            group = [w for w in words if w in cli.cli.commands]
+            name = next(iter(group), None)
+            known = {o for p in cli.cli.params for o in (*p.opts, *p.secondary_opts)}
+            if name is not None:
+                params = cli.cli.commands[name].params
+                known |= {o for p in params for o in (*p.opts, *p.secondary_opts)}
+            used = [w.split("=")[0] for w in words if w.startswith("-")]
+            bad = [w for w in used if w not in known | {"-h", "--help"}]
+            if bad or (name is None and not used):
+                wrong.append(f"{path.relative_to(root)}: liqheat {line}")
+    assert wrong == []
