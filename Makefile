@@ -18,7 +18,8 @@ PAGE_SOURCES := $(shell find web -name node_modules -prune -o -type f -print 2>/
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run check test lint unit web web-test bench format lock clean
+.PHONY: help setup run check test lint unit web web-test bench study screenshots format lock \
+    clean
 
 help: ## list the targets
 	@printf 'liqheat: make <target> [ARGS="..."]\n\n'
@@ -52,8 +53,15 @@ web-test: $(PAGE) ## unit tests and size limit of the page
 	$(PY) tools/web_build.py test
 	$(PY) tools/web_build.py size
 
-bench: $(VENV) ## how fast the engine is, beside two references; two minutes
+bench: $(VENV) ## how fast engine and store are, beside references; three minutes
 	$(PY) benchmarks/engine.py
+	$(PY) benchmarks/store.py
+
+study: $(VENV) ## how near the map is to the simulated truth; ARGS="--seeds 3 base retail"
+	$(PY) benchmarks/truth.py $(ARGS)
+
+screenshots: setup ## take the pictures in docs/img anew
+	$(PYTEST) tests/ui --update-screenshots
 
 format: $(VENV) ## format and mend what can be mended
 	$(PY) -m ruff check --fix .

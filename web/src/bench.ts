@@ -7,9 +7,15 @@
 
 import { HeatMatrix } from './engine/matrix';
 import { decodeSnapshot, gunzip, HEADER_BYTES, type Snapshot } from './net/codec';
-import { pictureMode, shown, showMatrix } from './state/live';
+import { applyColumn, pictureMode, shown, showMatrix } from './state/live';
 import { setQuery } from './state/query';
 import { chart } from './state/view';
+
+declare global {
+  interface Window {
+    liqheatBench?: Record<string, (n: number) => Promise<number[]>>;
+  }
+}
 
 /** A small generator with a seed: the same picture every time. */
 function random(seed: number): () => number {
@@ -126,15 +132,23 @@ export function startBench(size: string): void {
   pictureMode.value = 'simulated';
   shown.value = 'bench';
   showMatrix(matrix);
-  Object.assign(window, {
-    liqheatBench: {
+  window.liqheatBench = {
       pan: (n: number) =>
         time(n, (i) => {
           const shift = (i % 2 ? -1 : 1) * matrix.width * 0.05;
           chart.value!.setRange(shift, matrix.width + shift);
         }),
       threshold: (n: number) => time(n, (i) => setQuery({ lo: 0.01 + 0.005 * (i % 20) }, 'replace')),
-      idle: (n: number) => time(n, () => undefined),
+      append: (n: number) => {
+        const codes = matrix.column(matrix.width - 1).slice();
+        const { close } = matrix.candles;
+        return time(n, () => {
+          const price = close[matrix.width - 1];
+          const candle = [price, price * 1.001, price * 0.999, price, 1] as const;
+          const seq = 0;
+          applyColumn({ kind: 'append', seq, column: matrix.width + matrix.dropped, candle, codes });
+        });
+      },
       decode: async (n: number) => {
         const packed = await pack(snapshot);
         const out: number[] = [];
@@ -147,6 +161,5 @@ export function startBench(size: string): void {
         }
         return out;
       },
-    },
-  });
+  };
 }

@@ -11,6 +11,7 @@ import gzip
 import io
 import re
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -90,7 +91,7 @@ def read_table(path: Path) -> FileTable:
         _refuse("the file is empty", name, "download it again")
     try:
         table, first_line = _read(path, head)
-    except (pa.ArrowException, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (pa.ArrowException, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         text = str(error).splitlines()[0]
         _refuse(f"the file is damaged or truncated: {text}", name, "download it again")
     if table.num_rows == 0:

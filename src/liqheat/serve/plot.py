@@ -35,7 +35,8 @@ THRESHOLD = 0.012
 MIDDLE_COLOUR = 0.45
 #: More candles than this cannot be told apart.
 MAX_CANDLES = 220
-#: The largest realised liquidations drawn.
+#: Realised liquidations are summed by candle and this many rows; the largest are drawn.
+BUBBLE_ROWS = 60
 MAX_BUBBLES = 250
 DPI = 100
 
@@ -256,34 +257,48 @@ def _draw_candles(axes: Any, view: _View, look: _Look) -> None:
 def _draw_bubbles(
     axes: Any, view: _View, look: _Look, liquidations: pa.Table | None
 ) -> float:
-    """Draw realised liquidations and return the largest drawn [USD]; 0.0 without any."""
-    if liquidations is None or liquidations.num_rows == 0:
+    """Draw realised liquidations and return the largest circle [USD]; 0.0 without any."""
+    bubbles = _bubbles(view, liquidations)
+    if not bubbles:
         return 0.0
+    column, height, notional, is_long = map(np.array, zip(*bubbles, strict=True))
+    # Areas by USD, up to the large ones: one giant must not make dots of all others.
+    large = max(float(np.quantile(notional, 0.9)), 1e-9)
+    size = 8 + 110 * np.minimum(notional / large, 2.5)
+    for side, colour in ((True, look.long), (False, look.short)):
+        of_side = is_long == side
+        axes.scatter(
+            column[of_side], height[of_side], s=size[of_side], facecolors=colour + "59",
+            edgecolors=colour, linewidths=0.9, zorder=6,
+        )  # fmt: skip
+    return float(notional.max())
+
+
+def _bubbles(
+    view: _View, liquidations: pa.Table | None
+) -> list[tuple[float, float, float, bool]]:
+    # (column, height, USD, is long) of the largest: summed where circles would overlap.
+    if liquidations is None or liquidations.num_rows == 0:
+        return []
     heatmap = view.heatmap
     rows = liquidations.to_pydict()
-    price = np.array(rows["price"], dtype=np.float64)
-    if "mark_price" in rows:
-        mark = np.array(rows["mark_price"], dtype=np.float64)
-        price = np.where(np.isfinite(mark), mark, price)
-    notional = np.array(rows["notional_usd"], dtype=np.float64)
-    column = (np.array(rows["event_ms"]) - int(heatmap.start_ms[0])) / heatmap.step_ms
-    seen = (column >= 0) & (column <= len(heatmap.start_ms)) & (price > 0)
-    keep = np.flatnonzero(seen)
-    keep = keep[np.argsort(notional[keep])[::-1][:MAX_BUBBLES]]
-    if len(keep) == 0:
-        return 0.0
-    # Areas by USD, up to the large ones: one giant must not make dots of all others.
-    share = np.minimum(
-        notional[keep] / max(float(np.quantile(notional[keep], 0.97)), 1e-9), 2
-    )
-    size = 6 + 130 * share
-    long = np.array([rows["position_side"][i] == "long" for i in keep])
-    for mask, colour in ((long, look.long), (~long, look.short)):
-        axes.scatter(
-            column[keep][mask], view.height(price[keep][mask]), s=size[mask],
-            facecolors=colour + "59", edgecolors=colour, linewidths=0.9, zorder=6,
-        )  # fmt: skip
-    return float(notional[keep].max())
+    marks = rows.get("mark_price") or [None] * len(rows["price"])
+    wide = len(heatmap.close) / MAX_CANDLES
+    tall = (view.high - view.low) / BUBBLE_ROWS
+    sums: dict[tuple[int, int, bool], tuple[float, float, float]] = {}
+    for event_ms, side, price, mark, amount in zip(
+        rows["event_ms"], rows["position_side"], rows["price"], marks, rows["notional_usd"],
+        strict=True,
+    ):  # fmt: skip
+        column = (event_ms - int(heatmap.start_ms[0])) / heatmap.step_ms
+        if not 0 <= column <= len(heatmap.close) or amount <= 0:
+            continue
+        height = float(view.height(price if mark is None else mark))
+        place = (int(column / wide), int((height - view.low) / tall), side == "long")
+        x, y, total = sums.get(place, (0.0, 0.0, 0.0))
+        sums[place] = (x + column * amount, y + height * amount, total + amount)
+    circles = [(x / total, y / total, total, key[2]) for key, (x, y, total) in sums.items()]
+    return sorted(circles, key=lambda circle: -circle[2])[:MAX_BUBBLES]
 
 
 def _draw_axes(axes: Any, view: _View, look: _Look) -> None:
@@ -419,14 +434,16 @@ def _draw_caption(
     figure: Any, view: _View, look: _Look, largest_usd: float, now_ms: int | None
 ) -> None:
     wide, high = figure.get_size_inches() * DPI
+    simulated = view.heatmap.instrument.exchange == "simulated"
     words = [
-        "Modelled from public market data: an estimate, not a prediction.",
+        f"Modelled from {'a simulated market' if simulated else 'public market data'}: "
+        "an estimate, not a prediction.",
         "Colour: notional liquidated per price bin.",
     ]
     if view.heatmap.quality.usd_scale == "relative":
         words.append("Read sizes as relative: they are not calibrated.")
     if largest_usd > 0:
-        words.append(f"Circles: realised liquidations, the largest {usd(largest_usd)}.")
+        words.append(f"Circles: realised liquidations, up to {usd(largest_usd)}.")
     style = {"color": look.faint, "fontsize": 8.5, "va": "center"}
     figure.text(30 / wide, 26 / high, "  ".join(words), **style)
     drawn = f"liqheat · drawn {stamp(now_ms)} UTC" if now_ms is not None else "liqheat"

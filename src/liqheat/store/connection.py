@@ -2,6 +2,10 @@
 
 Owns everything that can go wrong with the file: who may write, which schema version it has,
 and one line for a person per fault.
+
+Never open the file with Python's own ``sqlite3`` in a process which has it open here: POSIX
+locks belong to the process, so two SQLite libraries in one do not see each other's, and
+either drops the other's locks by closing.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pyarrow as pa
+from adbc_driver_manager import dbapi as manager
 from adbc_driver_sqlite import dbapi
 
 from liqheat.errors import SchemaVersionError, StoreBusyError, StoreError, UnavailableError
@@ -38,6 +43,16 @@ _MEANINGS: tuple[tuple[str, type[StoreError], str], ...] = (
     ("i/o error", StoreError, "the disk refuses to read or write (full, or failing?)"),
     ("file too large", StoreError, "the disk refuses to write (a file size limit?)"),
 )
+
+
+def _call(function: Any, arguments: Any, options: Any, cancel: object) -> Any:
+    return function(*arguments, **options)
+
+
+# In the main thread the driver manager catches Ctrl-C around each call and asks the driver to
+# cancel. SQLite's cannot: what comes is another error, or now and then nothing at all. Without
+# that, Python raises KeyboardInterrupt as soon as the call is done, and we roll back.
+manager._blocking_call = _call  # type: ignore[attr-defined,assignment]
 
 
 @contextlib.contextmanager
@@ -95,27 +110,29 @@ def _lock_exclusively(lock: int) -> None:
 
 def _connect(file: Path, query: str) -> dbapi.Connection:
     connection = dbapi.connect(f"{file.resolve().as_uri()}?{query}", autocommit=True)
-    with contextlib.closing(connection.cursor()) as cursor:
-        for pragma in (f"busy_timeout = {BUSY_TIMEOUT_MS}", "temp_store = MEMORY"):
-            scalar(cursor, f"PRAGMA {pragma}")
-        scalar(cursor, "PRAGMA cache_size = -16000")
+    try:
+        with contextlib.closing(connection.cursor()) as cursor:
+            scalar(cursor, f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+            scalar(cursor, "PRAGMA temp_store = MEMORY")
+            scalar(cursor, "PRAGMA cache_size = -16000")
+            scalar(cursor, "PRAGMA user_version")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
 def connect_to_read(file: Path) -> dbapi.Connection:
     """Return a connection which cannot write, also from a read-only folder."""
     try:
-        connection = _connect(file, "mode=ro")
-        with contextlib.closing(connection.cursor()) as cursor:
-            scalar(cursor, "PRAGMA user_version")
+        return _connect(file, "mode=ro")
     except dbapi.Error:
         # Readers of a WAL file leave a mark beside it. Where the folder is read-only that
         # cannot be; without a log to replay the file alone is the whole truth.
         log = file.with_name(file.name + "-wal")
         if os.access(file.parent, os.W_OK) or (log.exists() and log.stat().st_size > 0):
             raise
-        connection = _connect(file, "mode=ro&immutable=1")
-    return connection
+        return _connect(file, "mode=ro&immutable=1")
 
 
 def connect_to_write(file: Path) -> dbapi.Connection:

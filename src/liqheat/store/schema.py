@@ -11,16 +11,16 @@ came from: an exchange's name, ``file:<name>``, or ``borrowed:<exchange>:<name>`
 
 from __future__ import annotations
 
-import difflib
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from liqheat.errors import BadInputError
+from liqheat.market.events import Completeness, PriceKind
 
 #: Raised with every change of the tables below; each step up needs an entry in MIGRATIONS.
 SCHEMA_VERSION = 1
@@ -32,35 +32,46 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {}
 _INT, _REAL, _TEXT = pa.int64(), pa.float64(), pa.string()
 #: 2009-01-03 .. 2100-01-01: a time outside is in the wrong unit or corrupt.
 TIME_RANGE_MS = (1_230_940_800_000, 4_102_444_800_000)
-_TIME = f"BETWEEN {TIME_RANGE_MS[0]} AND {TIME_RANGE_MS[1]}"
+
+#: Words, and the test of them: columns -> which rows hold.
+Columns = Mapping[str, NDArray[Any]]
+Rule = tuple[str, Callable[[Columns], NDArray[np.bool_]]]
 
 
-def _price(name: str) -> tuple[str, str]:
-    return f"{name} is a positive price", f"{name} > 0 AND {name} < 9e999"
+def _price(name: str) -> Rule:
+    return f"{name} is a positive price", lambda c: (c[name] > 0) & (c[name] < np.inf)
 
 
-def _amount(name: str) -> tuple[str, str]:
-    return f"{name} is finite and not negative", f"{name} >= 0 AND {name} < 9e999"
+def _amount(name: str) -> Rule:
+    words = f"{name} is finite and not negative"
+    return words, lambda c: (c[name] >= 0) & (c[name] < np.inf)
 
 
-def _maybe(rule: tuple[str, str], name: str) -> tuple[str, str]:
-    return f"{rule[0]}, or absent", f"{name} IS NULL OR ({rule[1]})"
+def _maybe(rule: Rule, name: str) -> Rule:
+    return f"{rule[0]}, or absent", lambda c: np.isnan(c[name]) | rule[1](c)
+
+
+def _time(name: str) -> Rule:
+    first, last = TIME_RANGE_MS
+    words = f"{name} lies between 2009 and 2100"
+    return words, lambda c: (c[name] >= first) & (c[name] <= last)
+
+
+def _one_of(name: str, *words: str) -> Rule:
+    return f"{name} is {' or '.join(words)}", lambda c: np.isin(c[name].astype(str), words)
 
 
 @dataclass(frozen=True)
 class Kind:
     """One sort of input: its columns, its key, its time and the rules of its rows.
 
-    ``rules`` are pairs of words and an SQL condition; a row which breaks one, or leaves it
-    NULL, refuses the whole write.
+    A row which breaks one of the ``rules`` refuses the whole write.
     """
 
     schema: pa.Schema
     key: tuple[str, ...]
     time: str
-    rules: tuple[tuple[str, str], ...]
-    #: SQL for the end of a row's time, for spans; ``i`` is the row.
-    end: str
+    rules: tuple[Rule, ...]
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -81,18 +92,18 @@ _BARS = Kind(
     ),
     key=("instrument", "interval_ms", "start_ms"),
     time="start_ms",
-    end="i.start_ms + i.interval_ms",
     rules=(
-        ("start_ms lies between 2009 and 2100", f"start_ms {_TIME}"),
-        ("interval_ms is positive", "interval_ms > 0"),
+        _time("start_ms"),
+        ("interval_ms is positive", lambda c: c["interval_ms"] > 0),
         _price("open"), _price("high"), _price("low"), _price("close"),
-        ("high is the highest price", "high >= MAX(open, close, low)"),
-        ("low is the lowest price", "low <= MIN(open, close)"),
+        ("high is the highest price",
+         lambda c: c["high"] >= np.maximum(c["open"], c["close"])),
+        ("low is the lowest price", lambda c: c["low"] <= np.minimum(c["open"], c["close"])),
         _amount("qty"),
-        ("taker_buy_qty lies within qty, or absent",
-         "COALESCE(taker_buy_qty >= 0 AND taker_buy_qty <= qty*(1 + 1e-9), 1)"),
+        _maybe(("taker_buy_qty lies within qty", lambda c: (c["taker_buy_qty"] >= 0)
+                & (c["taker_buy_qty"] <= c["qty"] * (1 + 1e-9))), "taker_buy_qty"),
         _maybe(_price("mark_high"), "mark_high"), _maybe(_price("mark_low"), "mark_low"),
-        ("mark_high is not below mark_low", "COALESCE(mark_high >= mark_low, 1)"),
+        ("mark_high is not below mark_low", lambda c: ~(c["mark_high"] < c["mark_low"])),
     ),
 )  # fmt: skip
 
@@ -103,9 +114,8 @@ _OPEN_INTEREST = Kind(
     ),
     key=("instrument", "event_ms"),
     time="event_ms",
-    end="i.event_ms + 1",
     rules=(
-        ("event_ms lies between 2009 and 2100", f"event_ms {_TIME}"),
+        _time("event_ms"),
         _amount("open_interest_qty"),
     ),
 )  # fmt: skip
@@ -117,9 +127,8 @@ _MARK = Kind(
     ),
     key=("instrument", "event_ms"),
     time="event_ms",
-    end="i.event_ms + 1",
     rules=(
-        ("event_ms lies between 2009 and 2100", f"event_ms {_TIME}"),
+        _time("event_ms"),
         _price("mark_price"), _maybe(_price("index_price"), "index_price"),
     ),
 )  # fmt: skip
@@ -131,10 +140,10 @@ _FUNDING = Kind(
     ),
     key=("instrument", "event_ms"),
     time="event_ms",
-    end="i.event_ms + 1",
     rules=(
-        ("event_ms lies between 2009 and 2100", f"event_ms {_TIME}"),
-        ("funding_rate is a fraction between -1 and 1", "ABS(funding_rate) < 1"),
+        _time("event_ms"),
+        ("funding_rate is a fraction between -1 and 1",
+         lambda c: np.abs(c["funding_rate"]) < 1),
     ),
 )  # fmt: skip
 
@@ -148,12 +157,12 @@ _LIQUIDATIONS = Kind(
     # ``seq`` counts equal rows within one millisecond: two equal orders did happen twice.
     key=("instrument", "event_ms", "exchange", "position_side", "price", "qty", "seq"),
     time="event_ms",
-    end="i.event_ms + 1",
     rules=(
-        ("event_ms lies between 2009 and 2100", f"event_ms {_TIME}"),
-        ("position_side is long or short", "position_side IN ('long', 'short')"),
+        _time("event_ms"),
+        _one_of("position_side", "long", "short"),
         _price("price"),
-        ("price_kind is known", "price_kind IN ('fill', 'order', 'bankruptcy', 'mark')"),
+        _one_of("price_kind", *get_args(PriceKind)),
+        _one_of("completeness", *get_args(Completeness)),
         _amount("qty"), _amount("notional_usd"), _maybe(_price("mark_price"), "mark_price"),
     ),
 )  # fmt: skip
@@ -165,10 +174,9 @@ _GAPS = Kind(
     ),
     key=("instrument", "kind", "event_ms"),
     time="event_ms",
-    end="i.end_ms",
     rules=(
-        ("event_ms lies between 2009 and 2100", f"event_ms {_TIME}"),
-        ("end_ms is after event_ms", "end_ms > event_ms"),
+        _time("event_ms"),
+        ("end_ms is after event_ms", lambda c: c["end_ms"] > c["event_ms"]),
     ),
 )  # fmt: skip
 
@@ -180,8 +188,7 @@ _IMPORTS = Kind(
     ),
     key=("instrument", "imported_ms", "file", "kind"),
     time="imported_ms",
-    end="i.imported_ms + 1",
-    rules=(("imported_ms lies between 2009 and 2100", f"imported_ms {_TIME}"),),
+    rules=(_time("imported_ms"),),
 )  # fmt: skip
 
 KINDS: dict[str, Kind] = {
@@ -242,29 +249,20 @@ def upsert_sql(name: str) -> str:
     )
 
 
-def span_sql(name: str) -> str:
-    """Return the statement which counts ``temp.incoming`` into ``spans``; upsert next."""
+def span_sql(name: str, sign: Literal["-", "+"]) -> str:
+    """Return the statement which counts a kind's rows within ``temp.ranges`` into ``spans``.
+
+    Run with "-" before the upsert and "+" after it, it adds what the upsert added.
+    """
     kind = KINDS[name]
-    interval = "i.interval_ms" if "interval_ms" in kind.key else "0"
-    on = " AND ".join(f"t.{column} = i.{column}" for column in kind.key)
+    same = "AND t.interval_ms = r.interval_ms " if "interval_ms" in kind.key else ""
     return (
-        f"INSERT INTO spans SELECT '{name}', i.instrument, {interval}, MIN(i.{kind.time}), "  # noqa: S608
-        f"MAX({kind.end}), COUNT(*) - COUNT(t.instrument) "
-        f"FROM temp.incoming i LEFT JOIN {name} t ON {on} WHERE true GROUP BY 2, 3 "
+        f"INSERT INTO spans SELECT '{name}', instrument, interval_ms, first, end_ms, {sign}("  # noqa: S608
+        f"SELECT COUNT(*) FROM {name} t WHERE t.instrument = r.instrument {same}"
+        f"AND t.{kind.time} BETWEEN r.first AND r.last) FROM temp.ranges r WHERE true "
         "ON CONFLICT DO UPDATE SET start_ms = MIN(start_ms, excluded.start_ms), "
         "end_ms = MAX(end_ms, excluded.end_ms), row_count = row_count + excluded.row_count"
     )
-
-
-def broken_rule_sql(name: str) -> str:
-    """Return the query for the first incoming row which breaks a rule of its kind."""
-    kind = KINDS[name]
-    bad = " OR ".join(f"NOT COALESCE({sql}, 0)" for _, sql in kind.rules)
-    cases = " ".join(
-        f"WHEN NOT COALESCE({sql}, 0) THEN {number}"
-        for number, (_, sql) in enumerate(kind.rules)
-    )
-    return f"SELECT CASE {cases} END, * FROM temp.incoming WHERE {bad} LIMIT 1"  # noqa: S608
 
 
 def select_sql(name: str, columns: tuple[str, ...]) -> str:
@@ -298,86 +296,3 @@ def absent_to_null(table: pa.Table, name: str) -> pa.Table:
             column = pc.if_else(pc.equal(column, ""), pa.scalar(None, _TEXT), column)
         columns.append(column)
     return pa.table(columns, names=wanted.names).cast(wanted)
-
-
-def conform(name: str, table: pa.Table) -> pa.Table:
-    """Return the table in its kind's schema, one row a key (the last one given stays).
-
-    Raises
-    ------
-    BadInputError
-        The kind or a column is unknown, a required column is missing, not of its type, or
-        holds a null. Values are judged later, by the kind's rules.
-    """
-    kind = KINDS.get(name)
-    if kind is None:
-        raise BadInputError(
-            "unknown kind", where="store", value=name, do=_near(name, KINDS)
-        )
-    for column in table.column_names:
-        if column not in kind.schema.names:
-            raise BadInputError(
-                f"kind {name!r} has no column {column!r}",
-                where="store", do=_near(column, kind.schema.names),
-            )  # fmt: skip
-    columns = [_column(name, field, table) for field in kind.schema]
-    out = pa.table(columns, schema=pa.schema([f.with_nullable(True) for f in kind.schema]))
-    if name == "liquidations" and out["seq"].null_count:
-        out = _count_equal_rows(out, kind.key)
-    return _last_of_each_key(out, kind)
-
-
-def _near(word: str, words: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, list(words), n=3, cutoff=0.5)
-    return (
-        f"did you mean {' or '.join(near)}?" if near else f"use one of: {', '.join(words)}"
-    )
-
-
-def _column(name: str, field: pa.Field, table: pa.Table) -> pa.ChunkedArray | pa.Array:
-    if field.name not in table.column_names:
-        if field.nullable:
-            return pa.nulls(table.num_rows, field.type)
-        raise BadInputError(
-            f"kind {name!r} needs a column {field.name!r}",
-            where="store", value=table.column_names, do="give it",
-        )  # fmt: skip
-    column = table[field.name]
-    try:
-        column = column.cast(field.type)
-    except pa.ArrowException as error:
-        raise BadInputError(
-            f"column {field.name!r} of kind {name!r} is {column.type}, not {field.type}",
-            where="store", do=str(error).splitlines()[0],
-        ) from error  # fmt: skip
-    if column.null_count and not field.nullable:
-        row = int(pc.index(pc.is_null(column), value=True).as_py())
-        raise BadInputError(
-            f"column {field.name!r} of kind {name!r} is absent at row {row}",
-            where="store", do="drop the row or find the value",
-        )  # fmt: skip
-    return column
-
-
-def _count_equal_rows(table: pa.Table, key: tuple[str, ...]) -> pa.Table:
-    seen: Counter[tuple[object, ...]] = Counter()
-    numbers = []
-    for row in zip(*(table[c].to_pylist() for c in key if c != "seq"), strict=True):
-        numbers.append(seen[row])
-        seen[row] += 1
-    index = table.schema.get_field_index("seq")
-    return table.set_column(index, "seq", pa.array(numbers, _INT))
-
-
-def _last_of_each_key(table: pa.Table, kind: Kind) -> pa.Table:
-    time = table[kind.time].to_numpy()
-    if (time[1:] > time[:-1]).all():
-        return table
-    row = pa.array(np.arange(table.num_rows))
-    groups = table.select(kind.key).append_column("row", row).group_by(kind.key)
-    rows = groups.aggregate([("row", "max")])["row_max"]
-    return (
-        table
-        if len(rows) == table.num_rows
-        else table.take(pc.array_sort(rows.combine_chunks()))
-    )

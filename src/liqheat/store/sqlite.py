@@ -1,6 +1,6 @@
 """The embedded store: one SQLite file in WAL mode, written and read as Arrow through ADBC.
 
-    write(kind, table)  ->  temp.incoming  ->  rules  ->  spans  ->  upsert  ->  commit
+    write(kind, table)  ->  rules  ->  temp.incoming  ->  upsert  ->  spans  ->  commit
 
 One writer a file (an operating-system lock which dies with its process), any number of
 readers, in this process or others. A write is one transaction: it is on disk when ``write``
@@ -39,15 +39,8 @@ from liqheat.store.connection import (
     told,
     transaction,
 )
-from liqheat.store.schema import (
-    KINDS,
-    absent_to_null,
-    broken_rule_sql,
-    conform,
-    select_sql,
-    span_sql,
-    upsert_sql,
-)
+from liqheat.store.rows import conform, ranges
+from liqheat.store.schema import KINDS, absent_to_null, select_sql, span_sql, upsert_sql
 from liqheat.store.views import Span, build_bars, finest_covering, merge_gaps
 
 FILE_NAME = "liqheat.db"
@@ -155,14 +148,20 @@ class Store:
         self._check_instruments(incoming)
         count = f"SELECT COALESCE(SUM(row_count), 0) FROM spans WHERE kind = '{kind}'"  # noqa: S608
         with self._writing() as cursor:
-            cursor.adbc_ingest("incoming", incoming, mode="create", temporary=True)
-            _refuse_broken_row(cursor, kind)
+            for name, rows_in in (
+                ("incoming", incoming),
+                ("ranges", ranges(kind, incoming)),
+            ):
+                cursor.adbc_ingest(name, rows_in, mode="create", temporary=True)
+            _refuse_shifted_bars(cursor)
             before = scalar(cursor, count)
-            cursor.execute(span_sql(kind))
-            new = scalar(cursor, count) - before
+            cursor.execute(span_sql(kind, "-"))
             cursor.execute(upsert_sql(kind))
             touched = scalar(cursor, "SELECT changes()")
+            cursor.execute(span_sql(kind, "+"))
+            new = scalar(cursor, count) - before
             cursor.execute("DROP TABLE temp.incoming")
+            cursor.execute("DROP TABLE temp.ranges")
         return WriteResult(new=new, changed=touched - new, same=rows - touched)
 
     def put_instrument(self, instrument: Instrument) -> None:
@@ -263,18 +262,26 @@ class Store:
     def instruments(self) -> list[StoredInstrument]:
         """Return the instruments which have rows or were put, sorted by name."""
         with self._reading() as cursor:
+            cursor.execute("SELECT name FROM instruments")
+            spans: dict[str, dict[str, list[Span]]] = {
+                row[0]: {} for row in cursor.fetchall()
+            }
             cursor.execute(
-                "SELECT instrument FROM spans UNION SELECT name FROM instruments ORDER BY 1"
+                "SELECT instrument, kind, start_ms, end_ms, row_count, interval_ms FROM spans"
             )
-            names = [row[0] for row in cursor.fetchall()]
-            found = []
-            for name in names:
-                spans = {
-                    kind: finest_covering(_spans(cursor, kind, name)) for kind in KINDS
-                }
-                kept = {kind: span for kind, span in spans.items() if span is not None}
-                found.append(StoredInstrument(_instrument(cursor, name), kept))
-        return found
+            for name, kind, *span in cursor.fetchall():
+                spans.setdefault(name, {}).setdefault(kind, []).append(_span(*span))
+            return [
+                StoredInstrument(
+                    _instrument(cursor, name),
+                    {
+                        kind: s
+                        for kind in KINDS
+                        if (s := finest_covering(kinds.get(kind, ())))
+                    },
+                )
+                for name, kinds in sorted(spans.items())
+            ]
 
     def instrument(self, name: str) -> Instrument:
         """Return the stored instrument of that name, else the shipped one.
@@ -399,7 +406,11 @@ def _spans(cursor: Any, kind: str, instrument: str) -> list[Span]:
         "WHERE kind = ? AND instrument = ?",
         (kind, instrument),
     )
-    return [Span(a, b, n, ms or None) for a, b, n, ms in cursor.fetchall()]
+    return [_span(*row) for row in cursor.fetchall()]
+
+
+def _span(start_ms: int, end_ms: int, rows: int, interval_ms: int) -> Span:
+    return Span(start_ms, end_ms, rows, interval_ms or None)
 
 
 def _instrument(cursor: Any, name: str) -> Instrument:
@@ -408,19 +419,19 @@ def _instrument(cursor: Any, name: str) -> Instrument:
     return msgspec.json.decode(row[0], type=Instrument) if row else shipped_instrument(name)
 
 
-def _refuse_broken_row(cursor: Any, kind: str) -> None:
-    cursor.execute(broken_rule_sql(kind))
-    names = [column[0] for column in cursor.description]
-    row = cursor.fetchone()
-    if row is None:
-        return
-    found = dict(zip(names[1:], row[1:], strict=True))
-    raise BadInputError(
-        f"a row breaks the rule {KINDS[kind].rules[row[0]][0]!r}",
-        where=f"{kind} of {found['instrument']} at {found[KINDS[kind].time]}",
-        value={name: found[name] for name in KINDS[kind].values if name in found},
-        do="mend or drop the row; nothing was written",
+def _refuse_shifted_bars(cursor: Any) -> None:
+    """Refuse bars whose grid is not that of those stored: they could never be read again."""
+    cursor.execute(
+        "SELECT r.instrument, r.interval_ms, r.first, s.start_ms FROM temp.ranges r JOIN spans s "
+        "ON s.kind = 'bars' AND s.instrument = r.instrument AND s.interval_ms = r.interval_ms "
+        "WHERE r.interval_ms > 0 AND (r.first - s.start_ms) % r.interval_ms != 0 LIMIT 1"
     )
+    row = cursor.fetchone()
+    if row is not None:
+        raise BadInputError(
+            f"{row[1]} ms bars are shifted against the stored ones, which begin at {row[3]}",
+            where=f"bars of {row[0]}", value=row[2], do="import bars of the same start",
+        )  # fmt: skip
 
 
 def _refuse_empty(instrument: str, spans: list[Span]) -> NoReturn:

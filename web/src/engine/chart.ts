@@ -28,7 +28,7 @@ import { formatPrice } from '../format';
 import { formatTime, priceDecimals, tickLabel, type Zone } from './axis';
 import { BitmapHeat } from './bitmap';
 import { HeatLayer, PinLayer, ProfileLayer } from './layers';
-import type { HeatMatrix } from './matrix';
+import { withRoom, type HeatMatrix } from './matrix';
 import type { ProfileStyle } from './profile';
 
 export const COLORS = {
@@ -293,6 +293,7 @@ export class HeatChart {
         timeVisible: true,
         secondsVisible: false,
         minBarSpacing: 0.05,
+        enableConflation: true,
         tickMarkFormatter: (time: Time, type: TickMarkType) =>
           tickLabel(time as number, type, this.zone),
       },
@@ -335,12 +336,12 @@ export class HeatChart {
   ): typeof info {
     if (!info?.priceRange || !this.matrix) return info;
     const { minValue, maxValue } = info.priceRange;
-    const room = Math.max(0.55 * (maxValue - minValue), 0.012 * maxValue);
+    const [low, high] = withRoom(minValue, maxValue);
     return {
       ...info,
       priceRange: {
-        minValue: Math.max(minValue - room, Math.min(minValue, this.matrix.edge(0))),
-        maxValue: Math.min(maxValue + room, Math.max(maxValue, this.matrix.edge(this.matrix.bins))),
+        minValue: Math.max(low, Math.min(minValue, this.matrix.edge(0))),
+        maxValue: Math.min(high, Math.max(maxValue, this.matrix.edge(this.matrix.bins))),
       },
     };
   }

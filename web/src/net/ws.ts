@@ -191,7 +191,7 @@ export class Link {
     this.queue = this.queue.then(async () => {
       if (socket !== this.socket) return;
       try {
-        if (typeof data === 'string') this.onText(data);
+        if (typeof data === 'string') this.onJson(data);
         else if (data instanceof ArrayBuffer) await this.onFrame(socket, readFrame(data));
       } catch (error) {
         const detail = error instanceof Error ? error.message : String(error);
@@ -200,7 +200,7 @@ export class Link {
     });
   }
 
-  private onText(text: string): void {
+  private onJson(text: string): void {
     const message = JSON.parse(text) as { type: string };
     if (message.type === 'status') this.events.onStatus(message as unknown as Status);
     else if (message.type === 'liquidations') {

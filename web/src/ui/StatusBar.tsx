@@ -83,7 +83,7 @@ export const CAPTION =
 export function StatusBar() {
   const s = status.value;
   return (
-    <footer class="status">
+    <footer class={link.value.phase === 'down' ? 'status unknown' : 'status'}>
       <LinkChip />
       {s?.exchanges.map((row) => <Exchange key={row.exchange} row={row} />)}
       <Coverage />

@@ -1,0 +1,258 @@
+"""The page's states and readings, with the socket and the REST calls pretended."""
+
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+STAGE = ".stage"
+
+
+def open_page(page: Page, query: str = "") -> None:
+    page.goto(f"/{query}")
+    expect(page.locator("html[data-picture]")).to_be_attached(timeout=15_000)
+
+
+def y_of(page: Page, price: float) -> float:
+    """Screen y of a price, found by moving the pointer: the tooltip tells the price."""
+    box = page.locator(STAGE).bounding_box()
+    assert box
+    x = box["x"] + box["width"] * 0.5
+    low, high = box["y"] + 4, box["y"] + box["height"] - 34
+    for _ in range(14):
+        middle = (low + high) / 2
+        page.mouse.move(x, middle)
+        text = page.get_by_test_id("tooltip").locator(".tip-price strong").inner_text()
+        here = float(text.replace(",", ""))
+        low, high = (middle, high) if here > price else (low, middle)
+    return (low + high) / 2
+
+
+def test_tooltip_says_longs_below_and_shorts_above(
+    page: Page, fake: Any, wire: Any
+) -> None:
+    open_page(page)
+    tip = page.get_by_test_id("tooltip")
+    y_of(page, wire.long_price)
+    expect(tip.locator(".tip-cell")).to_have_text(re.compile(r"~\$(19|20)\.\d+M\s*▼ longs"))
+    expect(tip.locator(".tip-distance")).to_have_text(re.compile(r"^−1\.\d\d %$"))
+    expect(tip.locator(".tip-way")).to_have_text(re.compile(r"~\$\d+(\.\d+)?M longs"))
+    y_of(page, wire.short_price)
+    expect(tip.locator(".tip-cell")).to_have_text(re.compile(r"~\$1[12]\.\d+M\s*▲ shorts"))
+    expect(tip.locator(".tip-distance")).to_have_text(re.compile(r"^\+1\.\d\d %$"))
+    expect(tip.locator(".tip-way")).to_have_text(re.compile(r"shorts$"))
+    for name in "OHLC":
+        expect(tip.locator("dt", has_text=name)).to_be_visible()
+
+
+def test_click_pins_and_escape_unpins(page: Page, fake: Any, wire: Any) -> None:
+    open_page(page)
+    y = y_of(page, wire.long_price)
+    box = page.locator(STAGE).bounding_box()
+    assert box
+    page.mouse.click(box["x"] + box["width"] * 0.5, y)
+    pinned = page.get_by_test_id("pinned")
+    expect(pinned).to_contain_text("longs")
+    page.mouse.move(box["x"] + 200, box["y"] + 100)
+    expect(pinned).to_contain_text("longs")
+    page.keyboard.press("Escape")
+    expect(pinned).to_have_count(0)
+
+
+def test_keyboard_cursor_reads_cells(page: Page, fake: Any) -> None:
+    open_page(page)
+    page.locator(".chart").focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowLeft")
+    tip = page.get_by_test_id("tooltip")
+    expect(tip).to_be_visible()
+    before = tip.locator(".tip-price strong").inner_text()
+    page.keyboard.press("Shift+ArrowUp")
+    expect(tip.locator(".tip-price strong")).not_to_have_text(before)
+    expect(page.locator("[aria-live=polite]")).to_contain_text(re.compile("longs|shorts"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_test_id("pinned")).to_be_visible()
+
+
+def test_keys_choose_and_are_silent_while_typing(page: Page, fake: Any) -> None:
+    open_page(page)
+    page.keyboard.press("5")
+    expect(page).to_have_url(re.compile(r"[?&]r=1w"))
+    page.keyboard.press("m")
+    expect(page).to_have_url(re.compile(r"[?&]m=zones"))
+    page.keyboard.press("l")
+    expect(page).to_have_url(re.compile(r"[?&]ax=log"))
+    page.keyboard.press("]")
+    expect(page).to_have_url(re.compile(r"[?&]thr=0\.0\d+-1"))
+    page.keyboard.press("/")
+    search = page.get_by_role("combobox", name="Search contracts")
+    expect(search).to_be_focused()
+    page.keyboard.type("eth m 1")
+    expect(page).to_have_url(re.compile(r"[?&]r=1w"))
+    search.fill("eth")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"s=test:ETHUSDT"))
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("move the cursor")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_live_columns_append_without_a_new_snapshot(
+    page: Page, fake: Any, wire: Any
+) -> None:
+    open_page(page)
+    for i in range(3):
+        fake.send(wire.dense(2, 2 + i, wire.columns + i, 100.5 + i))
+    fake.send_status(last_price=102.5)
+    expect(page.locator(".price strong")).to_have_text("102.50")
+    assert len(fake.subscriptions) == 1
+
+
+def test_hole_in_seq_asks_for_a_snapshot(page: Page, fake: Any, wire: Any) -> None:
+    open_page(page)
+    fake.send(wire.dense(2, 9, wire.columns))
+    page.wait_for_timeout(300)
+    assert len(fake.subscriptions) == 2
+    expect(page.get_by_test_id("link")).to_have_count(2)
+
+
+def test_closed_socket_shows_countdown_and_recovers(page: Page, fake: Any) -> None:
+    open_page(page)
+    fake.refuse = True
+    fake.sockets[-1].close()
+    banner = page.get_by_test_id("disconnected")
+    expect(banner).to_contain_text("last picture")
+    expect(banner).to_contain_text(re.compile(r"Retry in \d+ s"))
+    expect(page.locator(".stage.dead")).to_be_visible()
+    fake.refuse = False
+    expect(banner).to_have_count(0, timeout=15_000)
+    expect(page.locator(".stage.dead")).to_have_count(0)
+
+
+def test_old_data_are_called_stale(page: Page, fake: Any) -> None:
+    fake.status["data_ms"] = fake.now_ms() - 17 * 60_000
+    open_page(page)
+    expect(page.get_by_test_id("stale")).to_contain_text("17 min old")
+    expect(page.locator(".head .chip.link")).to_have_class(re.compile("amber"))
+    fake.send_status(data_ms=fake.now_ms())
+    expect(page.get_by_test_id("stale")).to_have_count(0)
+
+
+def test_no_data_says_what_is_being_collected(page: Page, fake: Any) -> None:
+    fake.picture = False
+    since = fake.now_ms() - 3_600_000
+    fake.status = {"columns": 0, "columns_wanted": 864, "collecting_since_ms": since}
+    page.goto("/")
+    empty = page.get_by_test_id("empty")
+    expect(empty).to_contain_text("0 of 864 columns")
+    expect(empty).to_contain_text("liqheat import")
+
+
+def test_no_instruments_says_what_to_do(page: Page, fake: Any) -> None:
+    fake.instruments = []
+    page.goto("/")
+    expect(page.get_by_test_id("empty")).to_contain_text("liqheat up")
+
+
+def test_partial_history_is_counted(page: Page, fake: Any) -> None:
+    fake.status = {"columns": 120, "columns_wanted": 864, "collecting_since_ms": 0}
+    open_page(page)
+    expect(page.get_by_test_id("partial")).to_contain_text("120 of 864")
+
+
+def test_error_shows_its_detail_and_can_be_tried_again(page: Page, fake: Any) -> None:
+    fake.problem = {
+        "status": 422,
+        "title": "Unknown symbol",
+        "detail": "did you mean binance:BTCUSDT?",
+        "field": "symbol",
+    }
+    page.goto("/?s=binance:BTC")
+    error = page.get_by_test_id("error")
+    expect(error).to_contain_text("did you mean binance:BTCUSDT?")
+    expect(error).to_contain_text("422")
+    fake.problem = None
+    page.get_by_role("button", name="Try again").click()
+    expect(error).to_have_count(0)
+
+
+def test_unreadable_frame_is_a_banner_over_the_picture(page: Page, fake: Any) -> None:
+    open_page(page)
+    fake.send(b"\x07junk")
+    expect(page.get_by_test_id("problem")).to_contain_text("unreadable")
+    expect(page.locator(".stage canvas").first).to_be_visible()
+
+
+def test_simulated_data_cannot_be_overlooked(page: Page, fake: Any) -> None:
+    fake.status["mode"] = "simulated"
+    fake.flags = 2
+    open_page(page)
+    expect(page.locator(".head .badge.simulated")).to_have_text("SIMULATED")
+    expect(page.locator(".watermark")).to_have_text("SIMULATED")
+
+
+def test_replay_shows_its_speed(page: Page, fake: Any) -> None:
+    fake.status = {"mode": "replay", "replay_speed": 60, "data_ms": 1}
+    fake.flags = 4
+    open_page(page)
+    expect(page.locator(".head .badge.replay")).to_have_text("REPLAY 60×")
+    expect(page.get_by_test_id("stale")).to_have_count(0)
+
+
+def test_relative_scale_is_said(page: Page, fake: Any) -> None:
+    fake.status["usd_scale"] = "relative"
+    open_page(page)
+    expect(page.locator(".status .caption")).to_contain_text("Relative scale")
+    expect(page.locator(".legend-unit")).to_have_text("relative")
+
+
+def test_calibrated_model_is_disabled_with_a_reason(page: Page, fake: Any) -> None:
+    open_page(page)
+    button = page.locator(".controls button[data-value=calibrated]")
+    expect(button).to_have_attribute("aria-disabled", "true")
+    expect(button).to_have_attribute("title", re.compile("Not available yet"))
+    button.click(force=True)
+    expect(page).not_to_have_url(re.compile("calibrated"))
+
+
+def test_attribution_is_on_the_chart_and_in_about(page: Page, fake: Any) -> None:
+    open_page(page)
+    expect(page.locator(".stage a[href*='tradingview.com']")).to_be_visible()
+    page.locator("[data-name=about]").click()
+    about = page.get_by_role("dialog")
+    expect(about).to_contain_text("Copyright (c) 2025 TradingView, Inc.")
+    expect(about).to_contain_text("not a prediction")
+
+
+def test_largest_levels_table(page: Page, fake: Any) -> None:
+    open_page(page)
+    page.keyboard.press("t")
+    table = page.get_by_role("table")
+    expect(table.locator("tbody tr").first).to_contain_text("▼ longs")
+    expect(table.locator("tbody tr").nth(1)).to_contain_text("▲ shorts")
+
+
+@pytest.mark.parametrize("width", [390, 360])
+def test_phone_has_no_overflow_and_a_sheet(page: Page, fake: Any, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    fake.status["mode"] = "simulated"
+    fake.flags = 2
+    open_page(page)
+    too_wide = """() => [...document.querySelectorAll('#app *:not(.sr):not(.sr *)')]
+        .filter((e) => !e.closest('.chart, .watermark'))
+        .filter((e) => { const r = e.getBoundingClientRect();
+                         return r.width && (r.right > innerWidth + 0.5 || r.left < -0.5); })
+        .map((e) => e.className || e.tagName)"""
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(too_wide) == []
+    expect(page.locator(".stage-badge .badge")).to_be_in_viewport()
+    page.locator("[data-name=controls]").click()
+    sheet = page.get_by_role("dialog")
+    expect(sheet.get_by_role("slider").first).to_be_visible()
+    assert page.evaluate(too_wide) == []
+    small = """() => [...document.querySelectorAll('.bottom button, .sheet button')]
+        .map((e) => e.getBoundingClientRect())
+        .filter((r) => r.width && (r.width < 43.5 || r.height < 43.5)).length"""
+    assert page.evaluate(small) == 0
