@@ -60,7 +60,11 @@ def bar(bars: Bars, i: int, *, closed: bool = True, symbol: str = SYMBOL) -> Bar
     opening, high, low = (float(getattr(bars, name)[i]) for name in ("open", "high", "low"))
     close = float(bars.close[i])
     if not closed:
-        high, low, close = max(opening, close), min(opening, close), math.sqrt(opening * close)
+        high, low, close = (
+            max(opening, close),
+            min(opening, close),
+            math.sqrt(opening * close),
+        )
     return Bar(
         symbol, int(bars.start_ms[i]), bars.interval_ms, opening, high, low, close,
         float(bars.qty[i]) * part, closed=closed,

@@ -54,7 +54,9 @@ def stored(folder):
         (["up", "--replay", "/nowhere", "--port", "0"], 3, "no such file or folder"),
     ],
 )
-def test_error_is_one_line_and_an_exit_code(capsys, monkeypatch, folder, args, code, words) -> None:
+def test_error_is_one_line_and_an_exit_code(
+    capsys, monkeypatch, folder, args, code, words
+) -> None:
     found, out, err = call(capsys, monkeypatch, *args)
     assert (found, out) == (code, "")
     assert words in err
@@ -77,7 +79,9 @@ def test_error_is_one_line_and_an_exit_code(capsys, monkeypatch, folder, args, c
         (["--symbol", "x:Y"], 3, "unknown instrument"),
     ],
 )
-def test_wrong_query_is_named(capsys, monkeypatch, stored, tmp_path, args, code, words) -> None:
+def test_wrong_query_is_named(
+    capsys, monkeypatch, stored, tmp_path, args, code, words
+) -> None:
     base = ["build", "--symbol", SYMBOL, "-o", str(tmp_path / "x.npz"), "--range", "12h"]
     found, _, err = call(capsys, monkeypatch, *base, *args)
     assert found == code
@@ -164,30 +168,8 @@ def test_help_imports_nothing_heavy() -> None:
         " if m in sys.modules])"
     )
     began = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert done.stdout.splitlines()[-1] == "[]"
     assert time.perf_counter() - began < 5
-
-
-def test_library_face_is_sorted_small_and_lazy() -> None:
-    assert len(liqheat.__all__) <= 30
-    names = [name for name in liqheat.__all__ if name != "__version__"]
-    assert set(names) == set(liqheat._HOMES)
-    upper = [n for n in names if n.isupper()]
-    kinds = [n for n in names if n[0].isupper() and not n.isupper()]
-    rest = [n for n in names if not n[0].isupper()]
-    assert [n for n in liqheat.__all__ if n != "__version__"] == (
-        sorted(upper) + sorted(kinds) + sorted(rest)
-    )
-    for name in names:
-        value = getattr(liqheat, name)
-        assert getattr(value, "__module__", "liqheat").startswith("liqheat")
-    assert dir(liqheat) == sorted(liqheat.__all__)
-    with pytest.raises(AttributeError, match="no attribute 'nope'"):
-        liqheat.nope  # noqa: B018
-
-
-def test_library_import_pulls_in_no_numba() -> None:
-    code = "import sys, liqheat; print('numba' in sys.modules, 'numpy' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False False"
