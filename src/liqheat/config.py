@@ -113,7 +113,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         if not key.startswith(PREFIX) or key == f"{PREFIX}CONFIG":
             continue
         name = key.removeprefix(PREFIX).lower()
-        _refuse_unknown(name, key, "environment")
+        _refuse_unknown(name, key, "environment", PREFIX)
         listed = name == "allowed_origins"
         out[name] = [part.strip() for part in value.split(",")] if listed else value
     return out
@@ -137,11 +137,12 @@ def _from_file(file: str | Path | None, known: Mapping[str, Any]) -> dict[str, A
     return values
 
 
-def _refuse_unknown(name: str, as_written: str, where: str) -> None:
+def _refuse_unknown(name: str, as_written: str, where: str, prefix: str = "") -> None:
     if name in NAMES:
         return
     near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"use one of {', '.join(NAMES)}"
+    meant = prefix + near[0].upper() if near and prefix else "".join(near)
+    hint = f"did you mean {meant}?" if near else f"use one of {', '.join(NAMES)}"
     raise ConfigError(f"{where}: unknown setting {as_written!r}; {hint}")
 
 

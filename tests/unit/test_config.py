@@ -38,7 +38,7 @@ def test_environment_values_are_converted(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("flags", "environ", "toml", "words"),
     [
-        ({}, {"LIQHEAT_PROT": "1"}, "", "environment: unknown setting 'LIQHEAT_PROT'; did you mean port"),
+        ({}, {"LIQHEAT_PROT": "1"}, "", "environment: unknown setting 'LIQHEAT_PROT'; did you mean LIQHEAT_PORT"),
         ({}, {}, "prot = 1", "did you mean port"),
         ({}, {}, "port = 70000", "port = 70000"),
         ({}, {"LIQHEAT_PORT": "x"}, "", "environment: port = 'x'"),
@@ -62,7 +62,9 @@ def test_missing_file_given_by_name_is_an_error(tmp_path) -> None:
 def test_error_names_the_file(tmp_path) -> None:
     file = tmp_path / "my.toml"
     file.write_text("hots = 'x'")
-    with pytest.raises(ConfigError, match=r"my\.toml: unknown setting 'hots'; did you mean host"):
+    with pytest.raises(
+        ConfigError, match=r"my\.toml: unknown setting 'hots'; did you mean host"
+    ):
         load_config(environ={}, file=file)
 
 

@@ -255,7 +255,10 @@ def test_a_bad_row_is_named_with_its_place_and_value(tmp_path, row, change, word
         (b"\x00\x01\x02\x03\x04\xff\xfe" * 50, "not UTF-8|binary data"),
         (b"a,a,b\n1,2,3\n", "two columns have the same name"),
         (b"apples,pears\n1,2\n", "of no known kind"),
-        (b"start_ms,opens,high,low,close,qty\n1,2,3,4,5,6\n", "no column 'open'.*open=opens"),
+        (
+            b"start_ms,opens,high,low,close,qty\n1,2,3,4,5,6\n",
+            "no column 'open'.*open=opens",
+        ),
         (b"start_ms,open,high,low,close\n1,2,3,4,5\n", "no volume column"),
     ],
 )

@@ -26,7 +26,12 @@ def test_strings_are_converted() -> None:
     query = parse_query(
         {"symbol": "a:B", "bins": "100", "price_min": "1.5", "candles": "1"}, HeatmapQuery
     )
-    assert (query.bins, query.price_min, query.candles, query.model) == (100, 1.5, 1, "sharp")
+    assert (query.bins, query.price_min, query.candles, query.model) == (
+        100,
+        1.5,
+        1,
+        "sharp",
+    )
 
 
 @pytest.mark.parametrize(
@@ -119,7 +124,9 @@ def test_rows_hold_the_window_and_the_near_levels(close) -> None:
 
 def test_rows_do_not_shift_with_small_moves() -> None:
     window = choose_window(Query("a:B"), MINUTE, NOW, NOW + 10 * MINUTE)
-    edges = {choose_rows(Query("a:B"), bars(close=100 + d / 100), window) for d in range(50)}
+    edges = {
+        choose_rows(Query("a:B"), bars(close=100 + d / 100), window) for d in range(50)
+    }
     assert len(edges) <= 2
     for low, high in edges:
         assert math.log(low) / 0.02 == pytest.approx(round(math.log(low) / 0.02))

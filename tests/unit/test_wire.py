@@ -43,7 +43,11 @@ def golden() -> tuple[bytes, Picture, np.ndarray]:
         data["p_lo"], data["p_step"], data["v_min"], data["v_max"], data["log"], "simulated",
         "sharp", data["seq"],
     )  # fmt: skip
-    return (GOLDEN / "snapshot.bin").read_bytes(), picture, np.array(data["usd"], np.float32)
+    return (
+        (GOLDEN / "snapshot.bin").read_bytes(),
+        picture,
+        np.array(data["usd"], np.float32),
+    )
 
 
 def test_encode_golden_gives_the_same_bytes() -> None:
@@ -88,11 +92,16 @@ codes = st.tuples(st.integers(1, 30), st.integers(1, 20)).flatmap(
     st.integers(0, 2**64 - 1),
     st.randoms(use_true_random=False),
 )
-def test_picture_round_trip(codes, mode, model, log_scale, with_candles, seq, random) -> None:
+def test_picture_round_trip(
+    codes, mode, model, log_scale, with_candles, seq, random
+) -> None:
     candles = None
     if with_candles:
         candles = np.array(
-            [[random.choice([np.nan, random.random() * 1e5]) for _ in codes] for _ in range(5)],
+            [
+                [random.choice([np.nan, random.random() * 1e5]) for _ in codes]
+                for _ in range(5)
+            ],
             np.float32,
         )
     picture = Picture(

@@ -7,7 +7,6 @@ same, and kept by a key which changes whenever the data do.
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
@@ -23,6 +22,7 @@ from litestar.openapi.spec import Operation, Parameter, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 from litestar.types import ControllerRouterHandler
 
+from liqheat import __version__
 from liqheat.config import Config
 from liqheat.engine import MODEL_VERSION
 from liqheat.errors import BadInputError
@@ -63,14 +63,6 @@ class Context:
     docs: Body | None = None
 
 
-def version() -> str:
-    """Return the installed version of liqheat."""
-    try:
-        return importlib.metadata.version("liqheat")
-    except importlib.metadata.PackageNotFoundError:
-        return "0.0.0"
-
-
 def create_app(service: Service, config: Config) -> ASGIApp:
     """Return the ASGI application over a service.
 
@@ -93,7 +85,7 @@ def create_app(service: Service, config: Config) -> ASGIApp:
         on_startup=[service.start],
         on_shutdown=[hub.close, service.close],
         openapi_config=OpenAPIConfig(
-            title="liqheat", version=version(), path=f"{API}/schema", render_plugins=[],
+            title="liqheat", version=__version__, path=f"{API}/schema", render_plugins=[],
             description="Estimated liquidation levels. Sizes are modelled from public data; "
             "every reply says its mode: live, simulated or replay.",
         ),
@@ -186,7 +178,7 @@ async def health(request: AppRequest) -> Response[replies.HealthReply]:
         s.exchange: s for s in map(service.state_of, service.catalogue.entries()[::-1])
     }
     answer = replies.health_reply(
-        rows, list(states.values())[::-1], mode=mode, version=version(),
+        rows, list(states.values())[::-1], mode=mode, version=__version__,
         model_version=MODEL_VERSION,
         uptime_s=round((service.clock_ms() - service.started_ms) / 1000, 1),
     )  # fmt: skip
@@ -298,9 +290,9 @@ async def index(request: AppRequest) -> Response[Any]:
 
 
 @get("/{path:path}", include_in_schema=False)
-async def page(request: AppRequest, path: str) -> Response[Any]:
+async def page(request: AppRequest) -> Response[Any]:
     """Return one file of the page."""
-    return _page(request, path)
+    return _page(request, str(request.path_params["path"]))
 
 
 def _page(request: AppRequest, path: str) -> Response[Any]:

@@ -59,7 +59,8 @@ class Problem(msgspec.Struct, omit_defaults=True):
     status: int
     detail: str
     instance: str
-    type: str = msgspec.field(default="about:blank")
+    # A factory, because a plain default would be left out.
+    type: str = msgspec.field(default_factory=lambda: "about:blank")
     field: str | None = None
     value: Any = None
     request_id: str | None = None

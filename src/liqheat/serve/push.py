@@ -127,17 +127,18 @@ class Channel:
         self._service, self.query = service, query
         self.viewers: set[Viewer] = set()
         self.view: LiveView | None = None
-        self.opening: asyncio.Task[None] | None = None
+        self.joining = 0
+        self.opening = asyncio.create_task(self._open())
         self._snapshot: asyncio.Future[bytes] | None = None
         self._snapshot_seq = -1
         self._beat_at = self._status_at = 0.0
 
-    async def open(self) -> None:
-        """Attach to the view; built if need be."""
+    async def _open(self) -> None:
         self.view = await self._service.watch(self.query, self)
 
     def close(self) -> None:
         """Leave the view."""
+        self.opening.cancel()
         if self.view is not None:
             self._service.unwatch(self.view, self)
             self.view = None
@@ -220,17 +221,18 @@ class Hub:
         channel = self._channels.get(query)
         if channel is None:
             channel = self._channels[query] = Channel(self.service, query)
-            channel.opening = asyncio.create_task(channel.open())
-        channel.viewers.add(viewer)
-        viewer.channel = channel
+        channel.joining += 1
         try:
-            if channel.opening is not None:
-                await asyncio.shield(channel.opening)
+            await asyncio.shield(channel.opening)
         except BaseException:
-            self.leave(viewer)
             if self._channels.get(query) is channel and channel.view is None:
                 del self._channels[query]
             raise
+        finally:
+            channel.joining -= 1
+        # No await from here on: what changes next comes behind the snapshot.
+        channel.viewers.add(viewer)
+        viewer.channel = channel
         viewer.give(channel.status_frame())
         viewer.restart()
 
@@ -246,10 +248,9 @@ class Hub:
             asyncio.get_running_loop().call_later(LINGER_S, self._close_if_empty, channel)
 
     def _close_if_empty(self, channel: Channel) -> None:
-        if not channel.viewers and self._channels.get(channel.query) is channel:
+        empty = not channel.viewers and not channel.joining
+        if empty and self._channels.get(channel.query) is channel:
             del self._channels[channel.query]
-            if channel.opening is not None and not channel.opening.done():
-                channel.opening.cancel()
             channel.close()
 
     async def _beat(self) -> None:

@@ -26,7 +26,7 @@ from liqheat.errors import LiqheatError, ServeError, UnavailableError
 from liqheat.exchanges.base import Exchange
 from liqheat.market.events import Event
 from liqheat.serve.app import create_app
-from liqheat.serve.sources import Source, open_sources, open_stored
+from liqheat.serve.sources import Source, open_simulated, open_sources, open_stored
 from liqheat.service import Feed, Service
 
 log = logging.getLogger("liqheat.run")
@@ -36,6 +36,7 @@ Say = Callable[[str], None]
 MAX_CLIENT_FRAME = 8_192
 #: How long open requests and sockets get on a stop [s].
 STOP_S = 3
+DAY_MS = 86_400_000
 BACKLOG = 2_048
 
 
@@ -197,6 +198,56 @@ def up(config: Config, say: Say) -> None:
 def serve(config: Config, say: Say) -> None:
     """Serve what is stored, following what another process collects, until stopped."""
     _run(_up(config, say, collecting=False))
+
+
+def collect_only(
+    config: Config, say: Say, progress: Callable[[int, int, str], None]
+) -> None:
+    """Fill a store until stopped, or until a replay has ended.
+
+    Raises
+    ------
+    UnavailableError
+        There is nothing to collect from.
+    StoreError
+        The store cannot be opened, or another process writes to it.
+    """
+    _run(_collect_only(config, say, progress))
+
+
+async def _collect_only(
+    config: Config, say: Say, progress: Callable[[int, int, str], None]
+) -> None:
+    if not config.simulated:
+        raise UnavailableError(
+            "no live exchange in this version: nothing to collect from; import files, or "
+            "collect from the simulated market with --simulated"
+        )
+    with contextlib.ExitStack() as stack:
+        source = open_simulated(config, stack, wall_clock_ms)
+        say(
+            f"liqheat: collecting the SIMULATED market into {source.feed.store.file.parent}"
+        )
+        exchange = cast(Exchange, source.exchange)
+        try:
+            await collect.run(
+                exchange, source.feed.store, _Quiet(), clock_ms=source.clock_ms,
+                history_days=config.history_days, instruments=source.instruments,
+                progress=lambda name, kind, done, total: progress(
+                    done // DAY_MS, max(1, total // DAY_MS), f"{name} {kind}"
+                ),
+            )  # fmt: skip
+        finally:
+            await exchange.close()
+
+
+class _Quiet:
+    def publish(self, event: Event) -> None:
+        """Nobody listens."""
+
+    def report(self, exchange: str, state: collect.State, detail: str) -> None:
+        """Log it."""
+        log.info("collector exchange=%s state=%s detail=%s", exchange, state, detail)
 
 
 async def _up(config: Config, say: Say, *, collecting: bool) -> None:

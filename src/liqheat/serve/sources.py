@@ -10,6 +10,7 @@ nothing stored   another speed than 1 in a scratch store, for its time runs ahea
 from __future__ import annotations
 
 import contextlib
+import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from liqheat.exchanges.base import Exchange
 from liqheat.exchanges.files import plan_import, run_import
 from liqheat.exchanges.replay import ReplayExchange
 from liqheat.exchanges.simulated import SimulatedExchange
+from liqheat.market.instrument import SHIPPED
 from liqheat.service import Feed
 from liqheat.store import Store
 
@@ -31,6 +33,8 @@ STORE_FILE = "liqheat.db"
 #: Simulated instruments which ``up`` runs; each costs seconds of simulated past at a start.
 SIMULATED = ("simulated:BTCUSDT", "simulated:ETHUSDT")
 DEFAULT_REPLAY_SPEED = 60.0
+#: When a scratch import happened is of no interest to anybody.
+_IMPORTED_MS = 1_700_000_000_000
 
 
 @dataclass(eq=False)
@@ -48,7 +52,7 @@ def open_sources(
 ) -> list[Source]:
     """Open what ``up`` shows; ``stack`` closes it. Says in one line what that is."""
     if config.replay is not None:
-        source = open_replay(config, stack)
+        source = open_replay(config, say, stack)
         say(f"liqheat: replaying {config.replay} at {source.feed.speed:g}x")
         return [source]
     sources = open_stored(config, stack)
@@ -80,10 +84,7 @@ def open_stored(config: Config, stack: contextlib.ExitStack) -> list[Source]:
 def open_simulated(config: Config, stack: contextlib.ExitStack, clock_ms: Clock) -> Source:
     """Open the simulated market; the same one goes on where it was left."""
     speed = config.speed or 1.0
-    if speed == 1.0:
-        folder = config.folder / "simulated" / f"{config.regime}-{config.seed}"
-    else:
-        folder = _scratch(stack)
+    folder = _simulated_folder(config) if speed == 1.0 else _scratch(stack)
     exchange = SimulatedExchange(
         seed=config.seed,
         regime=config.regime,
@@ -105,14 +106,14 @@ def open_simulated(config: Config, stack: contextlib.ExitStack, clock_ms: Clock)
     return Source(feed, exchange, exchange.clock_ms, SIMULATED)
 
 
-def open_replay(config: Config, stack: contextlib.ExitStack) -> Source:
+def open_replay(config: Config, say: Say, stack: contextlib.ExitStack) -> Source:
     """Open a recording and a scratch store that it is played into."""
     path = Path(str(config.replay)).expanduser()
     speed = config.speed or DEFAULT_REPLAY_SPEED
     if (path / STORE_FILE).exists():
         recording = stack.enter_context(Store.open(path, mode="r"))
     else:
-        recording = _imported(path, config, stack)
+        recording = _imported(path, config, say, stack)
     exchange = ReplayExchange(recording, speed=speed)
     store = stack.enter_context(Store.open(_scratch(stack)))
     feed = Feed(store, "replay", attached=True, speed=speed, coverage=exchange.coverage)
@@ -120,20 +121,65 @@ def open_replay(config: Config, stack: contextlib.ExitStack) -> Source:
     return Source(feed, exchange, exchange.clock_ms, names)
 
 
-def _imported(path: Path, config: Config, stack: contextlib.ExitStack) -> Store:
+def open_for(config: Config, symbol: str, stack: contextlib.ExitStack) -> Store:
+    """Open for reading whichever store has a symbol's bars; the data folder's where none has.
+
+    Raises
+    ------
+    UnavailableError
+        Nothing is stored at all.
+    """
+    folders = [config.folder, _simulated_folder(config)]
+    stores = [
+        stack.enter_context(Store.open(folder, mode="r"))
+        for folder in folders
+        if (folder / STORE_FILE).exists()
+    ]
+    for store in stores:
+        if store.span("bars", symbol) is not None:
+            return store
+    return stores[0] if stores else stack.enter_context(Store.open(config.folder, mode="r"))
+
+
+def _simulated_folder(config: Config) -> Path:
+    return config.folder / "simulated" / f"{config.regime}-{config.seed}"
+
+
+def _imported(path: Path, config: Config, say: Say, stack: contextlib.ExitStack) -> Store:
     if not path.exists():
         raise BadInputError(
-            "there is no such file or data folder", where="--replay", value=str(path),
-            do="give a data folder, or a file of bars and its --symbol",
-        )  # fmt: skip
-    if config.symbol is None:
-        raise BadInputError(
-            "a file does not say whose bars it holds", where="--replay", value=str(path),
-            do="add --symbol exchange:symbol, e.g. --symbol binance:BTCUSDT",
+            "there is no such file or folder", where="--replay", value=str(path),
+            do="give a data folder, or a file or folder of bars",
         )  # fmt: skip
     store = stack.enter_context(Store.open(_scratch(stack)))
-    run_import(store, plan_import(path, config.symbol), now_ms=1_700_000_000_000)
-    return store
+    names = [config.symbol] if config.symbol else _guesses(path)
+    for name in names:
+        try:
+            plan = plan_import(path, name)
+        except BadInputError:
+            if config.symbol:
+                raise
+            continue
+        run_import(store, plan, now_ms=_IMPORTED_MS)
+        if not config.symbol:
+            others = ", ".join(one for one in names if one != name)
+            say(f"liqheat: taken for {name}" + (f" (--symbol: {others})" if others else ""))
+        return store
+    raise BadInputError(
+        "cannot tell whose bars these are", where="--replay", value=str(path),
+        do="add --symbol exchange:symbol, e.g. --symbol binance:BTCUSDT",
+    )  # fmt: skip
+
+
+def _guesses(path: Path) -> list[str]:
+    """Return the shipped instruments which file names speak of."""
+    files = [path] if path.is_file() else sorted(path.iterdir())
+    words = [set(re.split(r"[^a-z0-9]+", file.name.lower())) for file in files]
+    return [
+        name
+        for name, one in SHIPPED.items()
+        if any({one.exchange, one.symbol.lower()} <= found for found in words)
+    ]
 
 
 def _scratch(stack: contextlib.ExitStack) -> Path:

@@ -2,8 +2,9 @@
 
 ``query`` (what may be asked), ``picture`` (USD to one byte), ``cache`` (one build for many
 viewers), ``live`` (one view kept up to date), ``tape`` (what came in lately), ``feeds`` (where
-data come from), ``status`` (what is said of them), ``core`` (the service itself). Nothing here
-knows HTTP or frames: views give deltas, ``serve`` turns them into bytes once.
+data come from), ``stored`` (a heatmap from a store alone), ``status`` (what is said of them),
+``core`` (the service itself). Nothing here knows HTTP or frames: views give deltas, ``serve``
+turns them into bytes once.
 """
 
 from liqheat.service.core import Service

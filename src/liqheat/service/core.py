@@ -21,13 +21,12 @@ import msgspec
 import numpy as np
 
 from liqheat.engine import MODEL_VERSION
-from liqheat.engine.heatmap import Heatmap, build_heatmap
+from liqheat.engine.heatmap import Heatmap
 from liqheat.errors import BadInputError, LiqheatError, UnavailableError
 from liqheat.market.events import Bars, Event, Liquidation
-from liqheat.market.units import RANGE_MS
 from liqheat.service.cache import BuildCache
 from liqheat.service.feeds import Catalogue, Entry, Feed
-from liqheat.service.live import Built, LiveView, build_view, plan
+from liqheat.service.live import Built, LiveView, build_view
 from liqheat.service.picture import Delta, Mode
 from liqheat.service.query import Query
 from liqheat.service.status import (
@@ -37,6 +36,7 @@ from liqheat.service.status import (
     InstrumentRow,
     Status,
 )
+from liqheat.service.stored import build_for, load_for, plan
 from liqheat.service.tape import Tape
 
 log = logging.getLogger("liqheat.service")
@@ -205,17 +205,7 @@ class Service:
         bars = self._loader(query, entry)
 
         def build() -> Heatmap:
-            found = bars()
-            window, params = plan(query, found)
-            if last_only:
-                newest = int(found.start_ms[-1])
-                return build_heatmap(
-                    found, entry.stored.instrument, params, start_ms=newest
-                )
-            return build_heatmap(
-                found, entry.stored.instrument, params,
-                start_ms=window.start_ms, end_ms=window.end_ms, step_ms=window.step_ms,
-            )  # fmt: skip
+            return build_for(query, bars(), entry.stored.instrument, last_only=last_only)
 
         heatmap = await self._heatmaps.get((key, last_only), build)
         return Answer(heatmap, self.catalogue.mode(entry), key)
@@ -233,41 +223,34 @@ class Service:
         return await self.in_thread(cut), self.catalogue.mode(entry)
 
     async def liquidations(self, symbol: str, start_ms: int) -> list[Liquidation]:
-        """Return the newest stored and live liquidations since ``start_ms``, oldest first."""
+        """Return the newest stored and live liquidations since ``start_ms``, oldest first.
+
+        Those which listeners are about to be told are left out.
+        """
         entry = await self.entry(symbol)
-        live = [row for row in self._symbol(symbol).tape.liquidations]
+        state = self._symbol(symbol)
+        rows = list(state.tape.liquidations)
+        live = rows[: max(0, len(rows) - (state.taken - state.told))]
         if "liquidations" not in entry.stored.spans:
             return [row for row in live if row.event_ms >= start_ms]
-        until = live[0].event_ms if live else None
+        until = rows[0].event_ms if rows else None
         table = await self.in_thread(
             lambda: entry.feed.store.read("liquidations", symbol, start_ms, until)
         )
-        names = Liquidation.__struct_fields__
-        rows = table.slice(max(0, table.num_rows - 1_000)).select(list(names)).to_pylist()
-        return [*(msgspec.convert({"type": "liquidation", **r}, Liquidation) for r in rows),
-                *(row for row in live if row.event_ms >= start_ms)]  # fmt: skip
+        names = list(Liquidation.__struct_fields__)
+        kept = table.slice(max(0, table.num_rows - 1_000)).select(names).to_pylist()
+        stored = msgspec.convert(
+            [{"type": "liquidation", **row} for row in kept], list[Liquidation]
+        )
+        return [*stored, *(row for row in live if row.event_ms >= start_ms)]
 
     def _loader(self, query: Query, entry: Entry) -> Callable[[], Bars]:
         # Called on the loop, run in a thread: the tape is copied here, where it cannot move.
         tape = self._symbol(query.symbol).tape.copy()
         if entry.bars is None:
             raise UnavailableError(f"{query.symbol}: no bars are stored yet")
-        end = entry.bars.end_ms if query.as_of_ms is None else query.as_of_ms
-        start = end - RANGE_MS[query.range] - DAY_MS - self._warmup_ms
-
-        def load() -> Bars:
-            bars = entry.feed.store.load_bars(query.symbol, start, query.as_of_ms)
-            bars = tape.extend(bars)
-            if query.as_of_ms is None:
-                return bars
-            ends = bars.start_ms + bars.interval_ms
-            known = int(np.searchsorted(ends, query.as_of_ms, side="right"))
-            if known == 0:
-                msg = f"{query.symbol}: no bar had closed by as_of_ms {query.as_of_ms}"
-                raise UnavailableError(msg)
-            return bars[:known]
-
-        return load
+        store, end = entry.feed.store, entry.bars.end_ms
+        return lambda: load_for(store, query, end, self._warmup_ms, tape.extend)
 
     # -- live views --------------------------------------------------------------------
 
@@ -346,6 +329,8 @@ class Service:
             return
         if isinstance(event, Liquidation):
             symbol.taken += 1
+            if not symbol.views:
+                symbol.told = symbol.taken
         self._schedule(event.instrument)
 
     def heard(self, feed: Feed) -> None:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from liqheat.engine.heatmap import Heatmap, HeatmapParams, build_heatmap
+from liqheat.engine.heatmap import Heatmap
 from liqheat.engine.live import LiveHeatmap
 from liqheat.market.events import Bars
 from liqheat.market.instrument import Instrument
@@ -33,7 +33,8 @@ from liqheat.service.picture import (
     scale_top,
     to_codes,
 )
-from liqheat.service.query import Query, Window, choose_rows, choose_window, is_too_near
+from liqheat.service.query import Query, Window, is_too_near
+from liqheat.service.stored import build_for, plan
 
 F32 = NDArray[np.float32]
 
@@ -81,20 +82,10 @@ class Inputs:
     mark: bool
 
 
-def plan(query: Query, bars: Bars) -> tuple[Window, HeatmapParams]:
-    """Return the columns and rows of a query over bars (warm-up included)."""
-    first, last = int(bars.start_ms[0]), int(bars.start_ms[-1]) + bars.interval_ms
-    window = choose_window(query, bars.interval_ms, first, last)
-    return window, query.params(*choose_rows(query, bars, window))
-
-
 def build_view(query: Query, bars: Bars, instrument: Instrument) -> Built:
     """Build the window of a live view and the ledger that continues it."""
     window, params = plan(query, bars)
-    heatmap = build_heatmap(
-        bars, instrument, params,
-        start_ms=window.start_ms, end_ms=window.end_ms, step_ms=window.step_ms,
-    )  # fmt: skip
+    heatmap = build_for(query, bars, instrument)
     live = LiveHeatmap(instrument, params, heatmap.price_edges, bars.interval_ms)
     live.warm(bars)
     columns = (bars.open_interest_qty, bars.taker_buy_qty, bars.mark_high)
@@ -235,8 +226,7 @@ class LiveView:
         self, column: int, candle: tuple[float, ...], usd: F32, deltas: list[Delta]
     ) -> None:
         if column >= len(self._usd):
-            self._drop_oldest(column)
-            column = self.columns
+            self._grow()
         codes = to_codes(usd, self.v_max)
         kind: DeltaKind = "replace"
         if column == self.columns:
@@ -262,18 +252,23 @@ class LiveView:
         bins = changed.astype(np.uint16)
         return Delta("sparse", self.seq, column, candle, codes[changed], bins)
 
-    def _drop_oldest(self, room_for: int) -> None:
+    def _grow(self) -> None:
+        # Only where many bars came at once; columns are dropped when all are in.
+        more = ((0, len(self._usd)), (0, 0))
+        self._usd, self._codes = np.pad(self._usd, more), np.pad(self._codes, more)
+        self._candles = np.pad(self._candles, more, constant_values=np.nan)
+
+    def _drop_oldest(self) -> None:
         drop = self.columns - self.window.wanted
-        keep = slice(drop, self.columns)
         for array in (self._usd, self._codes, self._candles):
-            array[: self.columns - drop] = array[keep].copy()
+            array[: self.columns - drop] = array[drop : self.columns].copy()
         self.columns -= drop
         self.t0_ms += drop * self.step_ms
         self._overflow = True
 
     def _settle(self, before: int, deltas: list[Delta]) -> list[Delta] | None:
         if self.columns > self._most():
-            self._drop_oldest(self.columns)
+            self._drop_oldest()
         price = self.last_price
         if price and is_too_near(self.query, price, self.price_min, self.price_max):
             self.outdated = True

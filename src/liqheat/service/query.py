@@ -93,8 +93,10 @@ class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             A price or the leverage mixture is wrong, or the model has no weights yet.
         """
         if self.model == "calibrated":
-            raise BadInputError("not available yet: there are no calibrated weights",
-                                where="model", value=self.model, do="use sharp or zones")  # fmt: skip
+            raise BadInputError(
+                "not available yet: there are no calibrated weights", where="model",
+                value=self.model, do="use sharp or zones",
+            )  # fmt: skip
         HeatmapParams(model=self.model, price_min=self.price_min, price_max=self.price_max)
         parse_leverage(self.leverage)
 

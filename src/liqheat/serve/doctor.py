@@ -1,0 +1,87 @@
+"""What ``liqheat doctor`` looks at: the store, its gaps, the page, the port."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from liqheat import __version__
+from liqheat.config import Config
+from liqheat.engine import MODEL_VERSION
+from liqheat.errors import LiqheatError
+from liqheat.market.units import interval_name
+from liqheat.serve.pages import Pages
+from liqheat.serve.run import Server
+from liqheat.serve.sources import STORE_FILE
+from liqheat.store import Store, StoredInstrument
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at."""
+
+    what: str
+    state: Literal["ok", "note", "broken"]
+    detail: str
+
+
+def examine(config: Config) -> list[Finding]:
+    """Return what was found; nothing is changed."""
+    out = [
+        Finding(
+            "version", "ok",
+            f"liqheat {__version__}, model {MODEL_VERSION}, Python "
+            f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+        )
+    ]  # fmt: skip
+    folders = [config.folder, *sorted((config.folder / "simulated").glob("*"))]
+    for folder in folders:
+        out += _store(folder, required=folder == config.folder)
+    built = Pages().built
+    out.append(
+        Finding("page", "ok" if built else "note", "built" if built else "run `make web`")
+    )
+    out.append(_port(config))
+    return out
+
+
+def _store(folder: Path, *, required: bool) -> list[Finding]:
+    if not (folder / STORE_FILE).exists():
+        words = f"{folder}: nothing is stored yet"
+        return [Finding("store", "note", words)] if required else []
+    try:
+        with Store.open(folder, mode="r") as store:
+            found = [Finding("store", "ok", str(folder))]
+            return found + [_instrument(store, one) for one in store.instruments()]
+    except LiqheatError as error:
+        return [Finding("store", "broken", str(error))]
+
+
+def _instrument(store: Store, stored: StoredInstrument) -> Finding:
+    name, bars = stored.instrument.name, stored.spans.get("bars")
+    if bars is None:
+        return Finding(name, "note", "no bars")
+    gaps = [gap for gap in store.gaps(name) if gap.kind == "bars"]
+    text = f"{bars.rows:,} {interval_name(bars.interval_ms or 0)} bars, "
+    text += f"{_day(bars.start_ms)} to {_day(bars.end_ms)}"
+    others = [k for k in stored.spans if k not in ("bars", "gaps", "imports")]
+    text += f"; {', '.join(others)}" if others else ""
+    if gaps:
+        hours = sum(gap.end_ms - gap.event_ms for gap in gaps) / 3_600_000
+        text += f"; {len(gaps)} gaps of {hours:,.1f} hours in all"
+    return Finding(name, "note" if gaps else "ok", text)
+
+
+def _port(config: Config) -> Finding:
+    try:
+        Server(config).socket.close()
+    except LiqheatError as error:
+        return Finding("port", "note", str(error))
+    return Finding("port", "ok", f"{config.host}:{config.port} is free")
+
+
+def _day(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
