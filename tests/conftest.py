@@ -5,7 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.ipc
+import pyarrow.parquet as pq
 import pytest
+
+from liqheat.errors import LiqheatError
 
 #: A minute of 2024 from which test rows begin.
 T0 = 1_704_067_200_000
@@ -75,3 +79,41 @@ def make_gap(start: int, end: int, kind: str, reason: str = "feed lost") -> pa.T
         "instrument": ["binance:BTCUSDT"], "event_ms": [T0 + start * MINUTE],
         "end_ms": [T0 + end * MINUTE], "kind": [kind], "reason": [reason],
     })  # fmt: skip
+
+
+#: Columns which bars must have.
+NATIVE = ("start_ms", "open", "high", "low", "close", "qty")
+
+
+def native_bars(n: int = 5, **more: object) -> dict[str, object]:
+    """Return columns of bars under our names."""
+    table = make_bars(n)
+    return {**{name: table[name].to_numpy() for name in NATIVE}, **more}
+
+
+def write_file(path: Path, columns: dict[str, object]) -> Path:
+    """Write columns in the format of the path's ending."""
+    table = pa.table(
+        {k: v if isinstance(v, pa.Array) else pa.array(v) for k, v in columns.items()}
+    )
+    if path.suffix == ".parquet":
+        pq.write_table(table, path)
+    elif path.suffix in (".arrow", ".stream"):
+        new = pa.ipc.new_file if path.suffix == ".arrow" else pa.ipc.new_stream
+        with new(path, table.schema) as writer:
+            writer.write_table(table)
+    else:
+        rows = zip(*(column.to_pylist() for column in table.columns), strict=True)
+        lines = [",".join(table.column_names)]
+        lines += [",".join("" if v is None else str(v) for v in row) for row in rows]
+        path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def refused(call, *arguments, words: str, **options) -> str:
+    """Return the one line which a call is refused with."""
+    with pytest.raises(LiqheatError, match=words) as caught:
+        call(*arguments, **options)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text

@@ -195,6 +195,19 @@ def test_tables_which_do_not_fit_are_refused_by_name(store):
     assert store.instruments() == []
 
 
+def test_bars_off_the_stored_grid_are_refused(store):
+    def shifted(by: int) -> pa.Table:
+        table = make_bars(2)
+        return table.set_column(2, "start_ms", pa.array(table["start_ms"].to_numpy() + by))
+
+    with pytest.raises(BadInputError, match="not whole intervals apart"):
+        store.write("bars", pa.concat_tables([make_bars(2), shifted(1_000)]))
+    store.write("bars", make_bars(2))
+    with pytest.raises(BadInputError, match=f"shifted against the stored .* begin at {T0}"):
+        store.write("bars", shifted(10 * MINUTE + 1_000))
+    assert store.write("bars", shifted(10 * MINUTE)).new == 2
+
+
 def test_no_rows_are_no_write(store):
     assert store.write("bars", make_bars(0)) == WriteResult()
 

@@ -56,6 +56,11 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _plain_environment() -> dict[str, str]:
+    """Drop the settings of whoever runs the tests: an unknown one stops the server."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("LIQHEAT_")}
+
+
 def _wait(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
@@ -82,7 +87,7 @@ def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with log.open("wb") as out:
         server = subprocess.Popen(
             [sys.executable, "-m", "liqheat", *command],
-            env={**os.environ, "LIQHEAT_DATA_DIR": str(home)},
+            env={**_plain_environment(), "LIQHEAT_DATA_DIR": str(home)},
             stdout=out,
             stderr=subprocess.STDOUT,
         )

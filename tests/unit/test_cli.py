@@ -173,29 +173,3 @@ def test_help_imports_nothing_heavy() -> None:
     )
     assert done.stdout.splitlines()[-1] == "[]"
     assert time.perf_counter() - began < 5
-
-
-def test_library_face_is_sorted_small_and_lazy() -> None:
-    assert len(liqheat.__all__) <= 30
-    names = [name for name in liqheat.__all__ if name != "__version__"]
-    assert set(names) == set(liqheat._HOMES)
-    upper = [n for n in names if n.isupper()]
-    kinds = [n for n in names if n[0].isupper() and not n.isupper()]
-    rest = [n for n in names if not n[0].isupper()]
-    assert [n for n in liqheat.__all__ if n != "__version__"] == (
-        sorted(upper) + sorted(kinds) + sorted(rest)
-    )
-    for name in names:
-        value = getattr(liqheat, name)
-        assert getattr(value, "__module__", "liqheat").startswith("liqheat")
-    assert dir(liqheat) == sorted(liqheat.__all__)
-    with pytest.raises(AttributeError, match="no attribute 'nope'"):
-        liqheat.nope  # noqa: B018
-
-
-def test_library_import_pulls_in_no_numba() -> None:
-    code = "import sys, liqheat; print('numba' in sys.modules, 'numpy' in sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "False False"

@@ -60,12 +60,15 @@ class FakeExchange:
 
 
 class Heard:
-    def __init__(self) -> None:
+    def __init__(self, wanted: int = 0) -> None:
+        self.wanted, self.all = wanted, asyncio.Event()
         self.events: list[Event] = []
         self.states: list[tuple[str, str]] = []
 
     def publish(self, event: Event) -> None:
         self.events.append(event)
+        if len(self.events) == self.wanted:
+            self.all.set()
 
     def report(self, exchange: str, state: str, detail: str) -> None:
         self.states.append((state, detail))
@@ -154,12 +157,11 @@ def test_stop_at_any_moment_writes_the_last_batch(store) -> None:
     exchange.hold = True
 
     async def main() -> None:
-        heard = Heard()
+        heard = Heard(2_500)
         task = asyncio.create_task(
             collect.run(exchange, store, heard, clock_ms=lambda: clock_of(bars))  # type: ignore[arg-type]
         )
-        while len(heard.events) < 2_500:
-            await asyncio.sleep(0.005)
+        await heard.all.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

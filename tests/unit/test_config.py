@@ -38,7 +38,7 @@ def test_environment_values_are_converted(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("flags", "environ", "toml", "words"),
     [
-        ({}, {"LIQHEAT_PROT": "1"}, "", "environment: unknown setting 'LIQHEAT_PROT'; did you mean LIQHEAT_PORT"),
+        ({}, {"LIQHEAT_PROT": "1"}, "", "setting 'LIQHEAT_PROT'; did you mean LIQHEAT_PORT"),
         ({}, {}, "prot = 1", "did you mean port"),
         ({}, {}, "port = 70000", "port = 70000"),
         ({}, {"LIQHEAT_PORT": "x"}, "", "environment: port = 'x'"),

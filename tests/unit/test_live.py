@@ -158,10 +158,10 @@ def test_window_drops_its_oldest_columns_now_and_then() -> None:
         if view.outdated:
             view.adopt(build_view(QUERY, bars[: i + 1], instrument(SYMBOL)))
     assert drops >= 3
-    assert view.t0_ms + view.columns * view.step_ms == T_END(bars)
+    assert view.t0_ms + view.columns * view.step_ms == end_of(bars)
 
 
-def T_END(bars: Bars) -> int:  # noqa: N802
+def end_of(bars: Bars) -> int:
     end = int(bars.start_ms[-1]) + MINUTE
     return -(-end // (5 * MINUTE)) * 5 * MINUTE
 

@@ -62,9 +62,13 @@ def digest(source: SimulatedExchange, name: str) -> str:
 
 
 def test_same_seed_gives_the_same_bytes_and_another_does_not() -> None:
-    assert digest(exchange(seed=4), LINEAR) == digest(exchange(seed=4), LINEAR)
-    assert digest(exchange(seed=4), LINEAR) != digest(exchange(seed=5), LINEAR)
-    assert digest(exchange(seed=4), "simulated:ETHUSDT") != digest(exchange(seed=4), LINEAR)
+    def made(seed: int) -> SimulatedExchange:
+        return exchange(seed=seed, history_days=0)
+
+    first = made(4)
+    assert digest(first, LINEAR) == digest(made(4), LINEAR)
+    assert digest(first, LINEAR) != digest(made(5), LINEAR)
+    assert digest(first, "simulated:ETHUSDT") != digest(first, LINEAR)
 
 
 def test_bytes_do_not_depend_on_when_it_is_asked() -> None:

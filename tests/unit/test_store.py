@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -125,6 +126,22 @@ def test_an_interrupted_write_leaves_no_trace(tmp_path, monkeypatch):
                 store.write("bars", make_bars(9))
         assert store.span("bars", BTC).rows == store.read("bars", BTC).num_rows == 3
         assert store.write("bars", make_bars(9)) == WriteResult(new=6, same=3)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals between threads there")
+def test_ctrl_c_in_the_middle_is_never_lost(tmp_path):
+    with Store.open(tmp_path) as store:
+        store.write("bars", make_bars(10))
+        for delay in (0.001, 0.003, 0.01, 0.02, 0.03):
+            main = threading.main_thread().ident
+            timer = threading.Timer(delay, signal.pthread_kill, (main, signal.SIGINT))
+            with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+                timer.start()
+                for number in range(10_000):
+                    store.write("bars", make_bars(500, start=number % 7 * 100))
+            timer.join()
+            assert store.write("bars", make_bars(10)) == WriteResult(same=10)
+        assert store.span("bars", BTC).rows == store.read("bars", BTC).num_rows
 
 
 def test_a_folder_with_odd_letters_works(tmp_path):

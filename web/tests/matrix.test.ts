@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { cellAt, totals, usdBetween } from '../src/engine/levels';
-import { SCROLL } from '../src/engine/matrix';
+import { SCROLL, percentileCode } from '../src/engine/matrix';
 import { largestClusters } from '../src/engine/clusters';
 import { candle, matrixOf } from './helpers';
 
@@ -21,13 +21,14 @@ describe('matrix', () => {
     expect(m.side(2, 0)).toBe('short');
   });
 
-  it('keeps the histogram and the pooled levels through every kind of change', () => {
+  it('keeps the pooled levels through every kind of change', () => {
     const m = matrixOf([column(1, 0), column(2, 0)], [101, 101]);
     const level = m.pyramid.level(2, 1, m.width);
     m.replace(1, candle(101), Uint8Array.of(0, 7));
     m.patch(1, candle(101), Uint16Array.of(1), Uint8Array.of(8));
     m.append(candle(101), Uint8Array.of(3, 0));
-    expect([m.histogram[1], m.histogram[2], m.histogram[3], m.histogram[8]]).toEqual([1, 0, 1, 1]);
+    const counts = m.histogram(0, 1000);
+    expect([counts[1], counts[2], counts[3], counts[8]]).toEqual([1, 0, 1, 1]);
     expect([...level.codes.subarray(0, 4)]).toEqual([1, 8, 3, 0]);
   });
 
@@ -42,14 +43,16 @@ describe('matrix', () => {
     }
     expect(scrolls).toBe(2);
     expect(m.dropped).toBe(2 * SCROLL);
-    expect(m.histogram.reduce((a, b) => a + b)).toBe(m.width * 2);
+    expect(m.histogram(0, 1000).reduce((a, b) => a + b)).toBe(m.width * 2);
   });
 
   it('finds the percentile among the non-empty cells', () => {
     const m = matrixOf([[0, 0, ...Array.from({ length: 98 }, (_, i) => i + 1)]], [150]);
-    expect(m.percentileCode(0.5)).toBe(49);
-    expect(m.percentileCode(1)).toBe(98);
-    expect(matrixOf([column(0, 0)], [101]).percentileCode(0.995)).toBe(0);
+    const counts = m.histogram(100, 200);
+    expect(percentileCode(counts, 0.5)).toBe(49);
+    expect(percentileCode(counts, 1)).toBe(98);
+    expect(percentileCode(m.histogram(100, 102), 0.995)).toBe(0);
+    expect(percentileCode(m.histogram(110, 120), 1)).toBe(18);
   });
 });
 
@@ -76,7 +79,7 @@ describe('levels', () => {
   });
 
   it('names the largest runs', () => {
-    const near = matrixOf([column(200, 199, 0, 0, 0, 220)], [103]);
+    const near = matrixOf([column(205, 204, 0, 0, 0, 220)], [103]);
     const [first, second] = largestClusters(near, 5);
     expect(first).toMatchObject({ side: 'short', priceLow: 105, priceHigh: 106 });
     expect(second).toMatchObject({ side: 'long', priceLow: 100, priceHigh: 102 });

@@ -39,6 +39,7 @@ describe('URL state', () => {
     ['?thr=0.9-0.1', DEFAULTS],
     ['?thr=a-b', DEFAULTS],
     ['?thr=0.2', { ...DEFAULTS, lo: 0.2, hi: 1 }],
+    ['?thr=0-1', { ...DEFAULTS, lo: 0, hi: 1 }],
     ['?thr=0.2-2', DEFAULTS],
   ])('falls back on %s', (search, expected) => {
     expect(parseQuery(search)).toEqual(expected);

@@ -47,8 +47,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "qty": ("qty", "volume", "base_volume"),
     "taker_buy_qty": ("taker_buy_qty", "taker_buy_volume", "taker_buy_base_volume",
                       "taker_buy_base_asset_volume"),
-    "open_interest_qty": ("open_interest_qty", "open_interest_base", "sum_open_interest",
-                          "single_open_interest"),
+    "open_interest_qty": ("open_interest_qty", "single_open_interest", "open_interest_base",
+                          "sum_open_interest"),
     "open_interest_usd": ("open_interest_usd", "sum_open_interest_value"),
     "mark_high": ("mark_high",),
     "mark_low": ("mark_low",),
@@ -100,40 +100,37 @@ class UnusableError(BadInputError):
     """The file is sound, but nothing in it can be used; said, and left out of a folder."""
 
 
-def map_columns(file: FileTable, mapping: Mapping[str, str], *, strict: bool) -> FileTable:
-    """Return the file with mapped columns under our names.
+def map_columns(
+    file: FileTable, mapping: Mapping[str, str], *, strict: bool
+) -> tuple[FileTable, set[str]]:
+    """Return the file with mapped columns under our names, and which pairs it had.
 
     ``mapping`` is our name -> theirs, with a factor where one is needed:
-    ``{"open_interest_qty": "openInterest/2"}``. Not ``strict``: a file which lacks any of
-    the columns is returned as it is.
+    ``{"open_interest_qty": "openInterest/2"}``.
 
     Raises
     ------
     BadInputError
         Our name, or (strict) theirs, does not exist.
     """
-    found: dict[str, tuple[str, float]] = {}
+    columns, spelled, used = dict(file.columns), dict(file.spelled), set()
     for ours, expression in mapping.items():
         if ours not in ALIASES:
             _refuse_name("no such column to map", ours, tuple(ALIASES), "mapping")
         theirs, factor = _factor(expression)
         if theirs not in file.columns:
-            if not strict:
-                return file
-            names = tuple(file.spelled.values())
-            _refuse_name(f"no column for {ours!r}", expression, names, file.name)
-        found[ours] = (theirs, factor)
-    columns = dict(file.columns)
-    for ours in found:
+            if strict:
+                names = tuple(file.spelled.values())
+                _refuse_name(f"no column for {ours!r}", expression, names, file.name)
+            continue
+        used.add(ours)
         for alias in ALIASES[ours]:
             columns.pop(alias, None)
-    spelled = dict(file.spelled)
-    for ours, (theirs, factor) in found.items():
         values = file.columns[theirs]
         if factor != 1.0:
             values = pa.chunked_array([numbers(file, theirs) * factor])
         columns[ours], spelled[ours] = values, file.spelled[theirs]
-    return replace(file, columns=columns, spelled=spelled)
+    return replace(file, columns=columns, spelled=spelled), used
 
 
 def _factor(expression: str) -> tuple[str, float]:

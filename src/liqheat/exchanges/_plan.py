@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +34,8 @@ from liqheat.market.units import interval_name
 #: Exchanges as they appear in file names.
 _EXCHANGES = (
     "binance", "bybit", "okx", "hyperliquid", "gate", "bitget", "deribit", "dydx", "multi",
-    "coinglass", "coinbase", "kraken",
+    "coinglass", "coinbase", "kraken", "bitmex", "bitfinex", "kucoin", "mexc", "huobi", "htx",
+    "phemex", "bingx", "upbit", "ftx",
 )  # fmt: skip
 #: A file's own USD over base may differ this much from the bars' closes, in the middle.
 _PRICE_TOLERANCE = 0.05
@@ -115,9 +116,9 @@ def plan_import(
 ) -> ImportPlan:
     """Read and check a file, or a folder's files of one instrument; write nothing.
 
-    In a folder, files are chosen by the symbol in their name (or a ``symbol`` column), and
-    files of the instrument's own exchange go before others. A file given by itself is taken
-    for the instrument's unless its name says another exchange.
+    In a folder, files are chosen by the symbol in their name, and files of the instrument's
+    own exchange go before others. A file given by itself needs no name; where a name says
+    another exchange, it is that exchange's.
 
     Parameters
     ----------
@@ -126,7 +127,7 @@ def plan_import(
     instrument : str or Instrument
         ``exchange:symbol``; a name must be that of a shipped instrument.
     mapping : mapping of str to str, optional
-        As for ``read_bars``. In a folder it holds for the files which have the columns.
+        As for ``read_bars``. In a folder each pair holds for the files which have its column.
     now_ms : int, optional
         Later times are refused.
 
@@ -158,9 +159,11 @@ class _Planner:
         #: Bars of other exchanges, by exchange.
         self.others: dict[str, list[PlanItem]] = {}
         self.skipped: list[tuple[str, str]] = []
+        #: Which pairs of the mapping some file had.
+        self.mapped: set[str] = set()
 
     def add_single(self, path: Path) -> None:
-        """Take one file; what cannot be used is an error."""
+        """Take one file, which must have all mapped columns."""
         self._add(path, strict=True)
 
     def add_folder(self, folder: Path) -> None:
@@ -177,26 +180,36 @@ class _Planner:
                 self._add(path, strict=False)
             except UnusableError as error:
                 self.skipped.append((path.name, _reason(error)))
+        if unused := self.mapping.keys() - self.mapped:
+            raise BadInputError(
+                "no file has a mapped column", where=str(folder),
+                value=", ".join(f"{ours}={self.mapping[ours]}" for ours in sorted(unused)),
+                do="check its spelling, or import the one file by its name",
+            )  # fmt: skip
 
     def _add(self, path: Path, *, strict: bool) -> None:
-        table = map_columns(read_table(path), self.mapping, strict=strict)
+        table, mapped = map_columns(read_table(path), self.mapping, strict=strict)
+        self.mapped |= mapped
         _check_symbol(table, self.instrument)
-        exchange = _exchange_in(path.name)
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         for part in parse_file(table):
             self._check_future(part, path.name)
-            if reason := self._refusal(part, exchange, table):
-                if strict:
-                    raise UnusableError(reason, where=path.name)
-                self.skipped.append((path.name, reason))
-                continue
-            foreign = exchange not in (None, self.instrument.exchange, "multi")
-            item = PlanItem(path, sha256, part, exchange if foreign else None)
-            if foreign and part.kind == "bars":
-                self.others.setdefault(exchange or "", []).append(item)
-            else:
-                self.own.append(item)
+            self._sort_in(path, sha256, part, table)
+
+    def _sort_in(self, path: Path, sha256: str, part: Part, table: FileTable) -> None:
+        own, exchange = self.instrument.exchange, _exchange_in(path.name)
+        if reason := self._refusal(part, exchange, table):
+            self.skipped.append((path.name, reason))
+        elif part.kind == "bars" and exchange not in (None, own, "multi"):
+            part = replace(part, table=part.table.drop_columns(["mark_high", "mark_low"]))
+            item = PlanItem(path, sha256, part, exchange)
+            self.others.setdefault(str(exchange), []).append(item)
+        else:
+            if exchange is None and not any(part.exchanges):
+                note = f"its name says no exchange: taken for {own}'s"
+                part = replace(part, notes=(*part.notes, note))
+            self.own.append(PlanItem(path, sha256, part))
 
     def _check_future(self, part: Part, name: str) -> None:
         if self.now_ms is not None and part.end_ms > self.now_ms + _DAY_MS:
@@ -215,18 +228,15 @@ class _Planner:
             return f"{words} of {part.exchanges[0]} only; never borrowed" if alone else ""
         if part.kind != "bars" and exchange not in (None, own):
             return f"{words} of {exchange}; never borrowed"
-        if part.kind == "open_interest" and own == "bybit" and not self._says_sides(table):
+        # Under our own name it is one side by definition, also where a mapping gave it.
+        one_sided = {"open_interest_qty", "single_open_interest"} & table.columns.keys()
+        if part.kind == "open_interest" and own == "bybit" and not one_sided:
             return (
                 "Bybit's open interest counts both sides, unless it is singleOpenInterest; "
                 "say which: open_interest_qty=<column>/2 (both sides) or "
                 "open_interest_qty=<column> (one side)"
             )
         return ""
-
-    def _says_sides(self, table: FileTable) -> bool:
-        if "single_open_interest" in table.columns:
-            return True
-        return "open_interest_qty" in self.mapping and "open_interest_qty" in table.columns
 
     def plan(self, path: Path) -> ImportPlan:
         """Choose among what was added."""
@@ -296,7 +306,9 @@ def check_open_interest(item: PlanItem, bars: Sequence[Bars]) -> None:
 
 def _exchange_in(name: str) -> str | None:
     words = re.split(r"[^a-z]+", name.lower())
-    return next((exchange for exchange in _EXCHANGES if exchange in words), None)
+    # "gateio" and "binanceusdm" are gate and binance.
+    found = (e for word in words for e in _EXCHANGES if word.startswith(e))
+    return next(found, None)
 
 
 def _is_named(name: str, instrument: Instrument) -> bool:

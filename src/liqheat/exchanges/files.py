@@ -82,7 +82,7 @@ def read_bars(path: str | Path, mapping: Mapping[str, str] | None = None) -> Bar
     BadInputError
         The file is no table of bars or a row of it is wrong; says which.
     """
-    table = map_columns(read_table(Path(path)), mapping or {}, strict=True)
+    table, _ = map_columns(read_table(Path(path)), mapping or {}, strict=True)
     parts = parse_file(table)
     for part in parts:
         if part.bars is not None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pyarrow as pa
+from adbc_driver_manager import dbapi as manager
 from adbc_driver_sqlite import dbapi
 
 from liqheat.errors import SchemaVersionError, StoreBusyError, StoreError, UnavailableError
@@ -42,6 +43,16 @@ _MEANINGS: tuple[tuple[str, type[StoreError], str], ...] = (
     ("i/o error", StoreError, "the disk refuses to read or write (full, or failing?)"),
     ("file too large", StoreError, "the disk refuses to write (a file size limit?)"),
 )
+
+
+def _call(function: Any, arguments: Any, options: Any, cancel: object) -> Any:
+    return function(*arguments, **options)
+
+
+# In the main thread the driver manager catches Ctrl-C around each call and asks the driver to
+# cancel. SQLite's cannot: what comes is another error, or now and then nothing at all. Without
+# that, Python raises KeyboardInterrupt as soon as the call is done, and we roll back.
+manager._blocking_call = _call  # type: ignore[attr-defined,assignment]
 
 
 @contextlib.contextmanager

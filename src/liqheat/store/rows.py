@@ -39,6 +39,8 @@ def conform(name: str, table: pa.Table) -> pa.Table:
     if name == "liquidations" and out["seq"].null_count:
         out = _count_equal_rows(out, kind.key)
     _refuse_broken_row(name, kind, out)
+    if name == "bars":
+        _refuse_mixed_bars(out)
     return _last_of_each_key(out, kind)
 
 
@@ -55,6 +57,21 @@ def _refuse_broken_row(name: str, kind: Kind, table: pa.Table) -> None:
             value={column: found[column] for column in kind.values},
             do="mend or drop the row; nothing was written",
         )
+
+
+def _refuse_mixed_bars(table: pa.Table) -> None:
+    shift = table["start_ms"].to_numpy() % table["interval_ms"].to_numpy()
+    groups = table.select(["instrument", "interval_ms"]).append_column(
+        "shift", pa.array(shift)
+    )
+    found = groups.group_by(["instrument", "interval_ms"])
+    for row in found.aggregate([("shift", "min"), ("shift", "max")]).to_pylist():
+        if row["shift_min"] != row["shift_max"]:
+            raise BadInputError(
+                f"{row['interval_ms']} ms bars are not whole intervals apart",
+                where=f"bars of {row['instrument']}", value=row["shift_max"] - row["shift_min"],
+                do="write one interval at a time",
+            )  # fmt: skip
 
 
 def _near(word: str, words: Iterable[str]) -> str:

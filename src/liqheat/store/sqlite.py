@@ -25,7 +25,7 @@ import msgspec
 import pyarrow as pa
 from adbc_driver_sqlite import dbapi
 
-from liqheat.errors import StoreError, UnavailableError
+from liqheat.errors import BadInputError, StoreError, UnavailableError
 from liqheat.market.events import Bars, Gap
 from liqheat.market.instrument import Instrument
 from liqheat.market.instrument import instrument as shipped_instrument
@@ -153,6 +153,7 @@ class Store:
                 ("ranges", ranges(kind, incoming)),
             ):
                 cursor.adbc_ingest(name, rows_in, mode="create", temporary=True)
+            _refuse_shifted_bars(cursor)
             before = scalar(cursor, count)
             cursor.execute(span_sql(kind, "-"))
             cursor.execute(upsert_sql(kind))
@@ -261,18 +262,26 @@ class Store:
     def instruments(self) -> list[StoredInstrument]:
         """Return the instruments which have rows or were put, sorted by name."""
         with self._reading() as cursor:
+            cursor.execute("SELECT name FROM instruments")
+            spans: dict[str, dict[str, list[Span]]] = {
+                row[0]: {} for row in cursor.fetchall()
+            }
             cursor.execute(
-                "SELECT instrument FROM spans UNION SELECT name FROM instruments ORDER BY 1"
+                "SELECT instrument, kind, start_ms, end_ms, row_count, interval_ms FROM spans"
             )
-            names = [row[0] for row in cursor.fetchall()]
-            found = []
-            for name in names:
-                spans = {
-                    kind: finest_covering(_spans(cursor, kind, name)) for kind in KINDS
-                }
-                kept = {kind: span for kind, span in spans.items() if span is not None}
-                found.append(StoredInstrument(_instrument(cursor, name), kept))
-        return found
+            for name, kind, *span in cursor.fetchall():
+                spans.setdefault(name, {}).setdefault(kind, []).append(_span(*span))
+            return [
+                StoredInstrument(
+                    _instrument(cursor, name),
+                    {
+                        kind: s
+                        for kind in KINDS
+                        if (s := finest_covering(kinds.get(kind, ())))
+                    },
+                )
+                for name, kinds in sorted(spans.items())
+            ]
 
     def instrument(self, name: str) -> Instrument:
         """Return the stored instrument of that name, else the shipped one.
@@ -397,13 +406,32 @@ def _spans(cursor: Any, kind: str, instrument: str) -> list[Span]:
         "WHERE kind = ? AND instrument = ?",
         (kind, instrument),
     )
-    return [Span(a, b, n, ms or None) for a, b, n, ms in cursor.fetchall()]
+    return [_span(*row) for row in cursor.fetchall()]
+
+
+def _span(start_ms: int, end_ms: int, rows: int, interval_ms: int) -> Span:
+    return Span(start_ms, end_ms, rows, interval_ms or None)
 
 
 def _instrument(cursor: Any, name: str) -> Instrument:
     cursor.execute("SELECT body FROM instruments WHERE name = ?", (name,))
     row = cursor.fetchone()
     return msgspec.json.decode(row[0], type=Instrument) if row else shipped_instrument(name)
+
+
+def _refuse_shifted_bars(cursor: Any) -> None:
+    """Refuse bars whose grid is not that of those stored: they could never be read again."""
+    cursor.execute(
+        "SELECT r.instrument, r.interval_ms, r.first, s.start_ms FROM temp.ranges r JOIN spans s "
+        "ON s.kind = 'bars' AND s.instrument = r.instrument AND s.interval_ms = r.interval_ms "
+        "WHERE r.interval_ms > 0 AND (r.first - s.start_ms) % r.interval_ms != 0 LIMIT 1"
+    )
+    row = cursor.fetchone()
+    if row is not None:
+        raise BadInputError(
+            f"{row[1]} ms bars are shifted against the stored ones, which begin at {row[3]}",
+            where=f"bars of {row[0]}", value=row[2], do="import bars of the same start",
+        )  # fmt: skip
 
 
 def _refuse_empty(instrument: str, spans: list[Span]) -> NoReturn:

@@ -28,7 +28,7 @@ import { formatPrice } from '../format';
 import { formatTime, priceDecimals, tickLabel, type Zone } from './axis';
 import { BitmapHeat } from './bitmap';
 import { HeatLayer, PinLayer, ProfileLayer } from './layers';
-import type { HeatMatrix } from './matrix';
+import { withRoom, type HeatMatrix } from './matrix';
 import type { ProfileStyle } from './profile';
 
 export const COLORS = {
@@ -49,10 +49,6 @@ export const FONT =
 export const PROFILE_WIDTH = 148;
 /** Below this pane width the profile would cover what matters. */
 const PROFILE_MIN_PANE = 600;
-
-/** Room above and below the candles: a share of their span, at least a share of the price. */
-const ROOM = 0.55;
-const ROOM_LEAST = 0.02;
 
 /** Where the cursor is, in data and on the pane (CSS pixels). */
 export interface Cursor {
@@ -340,12 +336,12 @@ export class HeatChart {
   ): typeof info {
     if (!info?.priceRange || !this.matrix) return info;
     const { minValue, maxValue } = info.priceRange;
-    const room = Math.max(ROOM * (maxValue - minValue), ROOM_LEAST * maxValue);
+    const [low, high] = withRoom(minValue, maxValue);
     return {
       ...info,
       priceRange: {
-        minValue: Math.max(minValue - room, Math.min(minValue, this.matrix.edge(0))),
-        maxValue: Math.min(maxValue + room, Math.max(maxValue, this.matrix.edge(this.matrix.bins))),
+        minValue: Math.max(low, Math.min(minValue, this.matrix.edge(0))),
+        maxValue: Math.min(high, Math.max(maxValue, this.matrix.edge(this.matrix.bins))),
       },
     };
   }

@@ -6,8 +6,8 @@
  * every 64th append costs more than one column. On the wire a column keeps the index it had
  * from the snapshot on; `dropped` turns that into ours.
  *
- * Invariants: `histogram` counts the codes of columns 0..width-1; `sideClose[t]` is the close
- * that divides longs (below) from shorts (above), carried over gaps.
+ * Invariant: `sideClose[t]` is the close that divides longs (below) from shorts (above),
+ * carried over gaps.
  */
 
 import { usdTable, type CandleRow, type Candles, type Grid, type Snapshot } from '../net/codec';
@@ -17,13 +17,35 @@ export const SCROLL = 64;
 
 export type Side = 'long' | 'short';
 
+// Room above and below the candles: a share of their span, at least a share of the price.
+const ROOM = 0.55;
+const ROOM_LEAST = 0.02;
+
+/** The prices worth showing around candles from `low` to `high`: the levels beside them. */
+export function withRoom(low: number, high: number): readonly [number, number] {
+  const room = Math.max(ROOM * (high - low), ROOM_LEAST * high);
+  return [low - room, high + room];
+}
+
+/** The code below which `share` of the non-empty cells lie; 0 when all are empty. */
+export function percentileCode(counts: Uint32Array, share: number): number {
+  let total = 0;
+  for (let c = 1; c < 256; c++) total += counts[c];
+  if (total === 0) return 0;
+  let seen = 0;
+  for (let c = 1; c < 256; c++) {
+    seen += counts[c];
+    if (seen >= share * total) return c;
+  }
+  return 255;
+}
+
 export class HeatMatrix {
   readonly grid: Grid;
   readonly usd: Float64Array;
   readonly codes: Uint8Array;
   readonly candles: Candles;
   readonly sideClose: Float32Array;
-  readonly histogram = new Uint32Array(256);
   readonly pyramid: Pyramid;
   readonly capacity: number;
   width: number;
@@ -56,7 +78,6 @@ export class HeatMatrix {
     };
     this.sideClose = new Float32Array(this.capacity).fill(NaN);
     this.carryClose(0);
-    for (const code of snapshot.codes) this.histogram[code]++;
     this.pyramid = new Pyramid(this.codes, header.bins, this.capacity);
   }
 
@@ -120,37 +141,44 @@ export class HeatMatrix {
   }
 
   replace(t: number, candle: CandleRow, codes: Uint8Array): void {
-    for (const code of this.column(t)) this.histogram[code]--;
     this.write(t, candle, codes);
   }
 
   patch(t: number, candle: CandleRow, bins: Uint16Array, codes: Uint8Array): void {
     const column = this.column(t);
     for (let i = 0; i < bins.length; i++) {
-      this.histogram[column[bins[i]]]--;
       column[bins[i]] = codes[i];
-      this.histogram[codes[i]]++;
     }
     this.setCandle(t, candle);
     this.pyramid.touch(t, this.width);
   }
 
-  /** The code below which `share` of the non-empty cells lie; 0 for an empty map. */
-  percentileCode(share: number): number {
-    let total = 0;
-    for (let c = 1; c < 256; c++) total += this.histogram[c];
-    if (total === 0) return 0;
-    let seen = 0;
-    for (let c = 1; c < 256; c++) {
-      seen += this.histogram[c];
-      if (seen >= share * total) return c;
+  /** Lowest low and highest high; null when every column is a gap. */
+  priceRange(): readonly [number, number] | null {
+    let low = Infinity;
+    let high = -Infinity;
+    for (let t = 0; t < this.width; t++) {
+      if (this.candles.low[t] < low) low = this.candles.low[t];
+      if (this.candles.high[t] > high) high = this.candles.high[t];
     }
-    return 255;
+    return low <= high ? [low, high] : null;
+  }
+
+  /** How often each code occurs between two prices. */
+  histogram(priceLow: number, priceHigh: number): Uint32Array {
+    const counts = new Uint32Array(256);
+    const first = Math.max(0, Math.floor(this.position(priceLow)));
+    const end = Math.min(this.bins, Math.ceil(this.position(priceHigh)));
+    for (let t = 0; t < this.width; t++) {
+      for (let i = t * this.bins + first, n = t * this.bins + end; i < n; i++) {
+        counts[this.codes[i]]++;
+      }
+    }
+    return counts;
   }
 
   private write(t: number, candle: CandleRow, codes: Uint8Array): void {
     this.column(t).set(codes.subarray(0, this.bins));
-    for (const code of this.column(t)) this.histogram[code]++;
     this.setCandle(t, candle);
     this.pyramid.touch(t, this.width);
   }
@@ -174,7 +202,6 @@ export class HeatMatrix {
   }
 
   private scroll(): void {
-    for (const code of this.codes.subarray(0, SCROLL * this.bins)) this.histogram[code]--;
     this.codes.copyWithin(0, SCROLL * this.bins);
     const { open, high, low, close, qty } = this.candles;
     for (const series of [open, high, low, close, qty, this.sideClose]) {

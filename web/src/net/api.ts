@@ -11,7 +11,7 @@ export interface Instrument {
   readonly start_ms: number | null;
   readonly end_ms: number | null;
   readonly bars: number;
-  readonly interval_ms: number;
+  readonly interval_ms: number | null;
   readonly kinds: readonly string[];
 }
 

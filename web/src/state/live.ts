@@ -8,7 +8,7 @@
 
 import { computed, signal } from '@preact/signals';
 
-import { HeatMatrix } from '../engine/matrix';
+import { HeatMatrix, percentileCode, withRoom } from '../engine/matrix';
 import { CLIP_SHARE } from '../engine/lut';
 import { ApiError, fetchHealth, fetchInstruments, socketUrl } from '../net/api';
 import type { Health, Instrument } from '../net/api';
@@ -44,6 +44,8 @@ export const matrix = signal<HeatMatrix | null>(null);
 export const revision = signal(0);
 /** USD at the top of the color range. */
 export const clipUsd = signal(0);
+/** Threshold used while none is chosen, as a share of `clipUsd`. */
+export const autoLow = signal(0);
 /** Wall clock of the page, once a second, for ages and countdowns. */
 export const nowMs = signal(Date.now());
 /** The picture asked for, and the one on screen. */
@@ -65,13 +67,30 @@ export function onChange(listener: (change: Change) => void): () => void {
 
 /** The code at the top of the range moves only when it must: colors should not breathe. */
 const CLIP_SLACK = 3;
+/** Columns between two looks at the range. */
+const CLIP_EVERY = 8;
 let clipCode = 0;
 
+/**
+ * The share of cells which the automatic threshold hides, and the bounds it stays in: a map
+ * is mostly background, and its faint quarter would drown the levels in green.
+ */
+const AUTO_HIDES = 1 / 4;
+const AUTO_LOW = [0.01, 0.3] as const;
+
+/**
+ * Fit the colors to the cells around the candles: far levels can be far larger, and would
+ * leave those which matter now in the dark.
+ */
 function updateClip(m: HeatMatrix, force: boolean): void {
-  const code = m.percentileCode(CLIP_SHARE);
+  const range = m.priceRange();
+  const counts = m.histogram(...(range ? withRoom(...range) : ([0, Infinity] as const)));
+  const code = percentileCode(counts, CLIP_SHARE);
   if (!force && Math.abs(code - clipCode) < CLIP_SLACK) return;
   clipCode = code;
   clipUsd.value = m.usd[code];
+  const low = m.usd[percentileCode(counts, AUTO_HIDES)] / m.usd[code];
+  autoLow.value = code === 0 ? 0 : Math.max(AUTO_LOW[0], Math.min(AUTO_LOW[1], low));
 }
 
 export function showMatrix(m: HeatMatrix): void {
@@ -83,6 +102,8 @@ export function showMatrix(m: HeatMatrix): void {
 function onSnapshot(snapshot: Snapshot): void {
   problem.value = null;
   shown.value = wanted.value?.key ?? null;
+  // The list may date from before there were data: intervals and history are in it.
+  if (!instrument.peek()?.interval_ms) void refreshInstruments();
   const { simulated, replay } = snapshot.header;
   pictureMode.value = simulated ? 'simulated' : replay ? 'replay' : 'live';
   showMatrix(new HeatMatrix(snapshot, Math.min(status.value?.columns_wanted ?? 0, 8192)));
@@ -107,8 +128,9 @@ export function applyColumn(frame: ColumnFrame): boolean {
       m.replace(column, frame.candle, frame.codes);
     }
   }
+  heardMs.value = Date.now();
   const at = scrolled ? m.width - 1 : column;
-  if (frame.kind === 'append') updateClip(m, false);
+  if (frame.kind === 'append' && m.width % CLIP_EVERY === 0) updateClip(m, false);
   for (const listener of listeners) listener({ column: at, scrolled });
   revision.value++;
   return true;
@@ -130,7 +152,8 @@ export function startLive(): void {
     onColumn: applyColumn,
     onStatus,
     onLiquidations: (rows) => {
-      liquidations.value = [...rows, ...liquidations.value].slice(0, FEED_ROWS);
+      const all = [...rows, ...liquidations.value];
+      liquidations.value = all.sort((a, b) => b.event_ms - a.event_ms).slice(0, FEED_ROWS);
     },
     onProblem: (next) => (problem.value = next),
   });
@@ -139,6 +162,11 @@ export function startLive(): void {
 }
 
 const LIST_RETRY_MS = 4000;
+
+/** Read the instruments again: bars and ages have moved on. */
+export async function refreshInstruments(): Promise<void> {
+  instruments.value = await fetchInstruments().catch(() => instruments.value);
+}
 
 async function loadLists(): Promise<void> {
   try {
@@ -160,6 +188,7 @@ export function want(subscription: Subscription): void {
     liquidations.value = [];
   }
   wanted.value = { ...subscription, key };
+  heardMs.value = 0;
   status.value = null;
   problem.value = null;
   socket?.subscribe(subscription);
@@ -181,10 +210,11 @@ export function retryNow(): void {
   socket?.retryNow();
 }
 
+/** Close of the newest column, which moves with every frame; a status comes each few seconds. */
 export const lastPrice = computed<number>(() => {
   void revision.value;
   const m = matrix.value;
-  return status.value?.last_price ?? (m && m.width > 0 ? m.closeAt(m.width - 1) : NaN);
+  return m && m.width > 0 ? m.closeAt(m.width - 1) : (status.value?.last_price ?? NaN);
 });
 
 export const instrument = computed<Instrument | undefined>(() =>
@@ -195,10 +225,17 @@ export const mode = computed<Status['mode']>(() =>
   pictureMode.value !== 'live' ? pictureMode.value : (status.value?.mode ?? 'live'),
 );
 
-/** Age of the data [ms], null when there are none. */
+/** When the last column frame came [our clock]. */
+const heardMs = signal(0);
+
+/**
+ * Age of the data [ms], null when there are none. `data_ms` is the end of the last complete
+ * bar; a frame for the bar in progress is newer.
+ */
 export const ageMs = computed<number | null>(() => {
   const data = status.value?.data_ms;
-  return data === null || data === undefined ? null : nowMs.value + skewMs.value - data;
+  if (data === null || data === undefined) return null;
+  return nowMs.value - Math.max(data - skewMs.value, heardMs.value);
 });
 
 /** Three intervals of the source without news are stale; a replay's clock is not ours. */

@@ -29,8 +29,8 @@ export interface Query {
   readonly model: Model;
   /** null = the server chooses. */
   readonly step: Step | null;
-  /** Color window as shares of the clip value. */
-  readonly lo: number;
+  /** Color window as shares of the clip value; lo null = chosen from the data. */
+  readonly lo: number | null;
   readonly hi: number;
   readonly transfer: Transfer;
   readonly palette: PaletteName;
@@ -45,7 +45,7 @@ export const DEFAULTS: Query = {
   range: '3d',
   model: 'sharp',
   step: null,
-  lo: 0.01,
+  lo: null,
   hi: 1,
   transfer: 'sqrt',
   palette: 'viridis',
@@ -61,8 +61,8 @@ function oneOf<T extends string>(list: readonly T[], value: string | null, fallb
   return list.includes(value as T) ? (value as T) : fallback;
 }
 
-function parseThreshold(text: string | null): { lo: number; hi: number } {
-  const match = /^([\d.eE]+(?:-\d+(?=-))?)(?:-([\d.]+))?$/.exec(text ?? '');
+function parseThreshold(text: string | null): { lo: number | null; hi: number } {
+  const match = /^([\d.]+)(?:-([\d.]+))?$/.exec(text ?? '');
   const lo = match ? Number(match[1]) : NaN;
   const hi = match?.[2] === undefined ? 1 : Number(match[2]);
   if (!(lo >= 0 && lo < hi && hi <= 1)) return { lo: DEFAULTS.lo, hi: DEFAULTS.hi };
@@ -104,8 +104,7 @@ export function formatQuery(query: Query, search = ''): string {
   put('r', query.range, query.range === DEFAULTS.range);
   put('m', query.model, query.model === DEFAULTS.model);
   put('step', query.step ?? '', query.step === null);
-  const thr = `${share(query.lo)}-${share(query.hi)}`;
-  put('thr', thr, thr === `${share(DEFAULTS.lo)}-${share(DEFAULTS.hi)}`);
+  put('thr', `${share(query.lo ?? 0)}-${share(query.hi)}`, query.lo === null);
   put('scale', query.transfer, query.transfer === DEFAULTS.transfer);
   put('pal', query.palette, query.palette === DEFAULTS.palette);
   put('ax', 'log', !query.logPrice);

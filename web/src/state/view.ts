@@ -9,7 +9,7 @@ import { computed, effect, signal, untracked } from '@preact/signals';
 
 import type { Cursor, HeatChart } from '../engine/chart';
 import { buildLut, type Look } from '../engine/lut';
-import { clipUsd, instruments, matrix, want } from './live';
+import { autoLow, clipUsd, instruments, matrix, want } from './live';
 import { prefs, setPrefs } from './prefs';
 import { DEFAULTS, query, setQuery } from './query';
 
@@ -35,15 +35,11 @@ export const profile = computed(() => query.value.profile);
 
 const lookKey = computed(() => {
   const { transfer, palette, lo, hi } = query.value;
-  return `${transfer}|${palette}|${lo}|${hi}`;
+  return JSON.stringify({ transfer, palette, lo: lo ?? autoLow.value, hi });
 });
 
 /** The look as it is in the query; a new object only when it changed. */
-export const look = computed<Look>(() => {
-  void lookKey.value;
-  const { transfer, palette, lo, hi } = query.peek();
-  return { transfer, palette, lo, hi };
-});
+export const look = computed<Look>(() => JSON.parse(lookKey.value) as Look);
 
 export const lut = computed<Uint32Array>(() => {
   const m = matrix.value;

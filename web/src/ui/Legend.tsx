@@ -19,13 +19,13 @@ const APART = 0.02;
 export function moveLow(current: Look, position: number): void {
   const top = forward(current.transfer, current.hi) - APART;
   const lo = backward(current.transfer, Math.max(0, Math.min(position, top)));
-  setQuery({ lo }, 'replace');
+  setQuery({ lo, hi: current.hi }, 'replace');
 }
 
 export function moveHigh(current: Look, position: number): void {
   const bottom = forward(current.transfer, current.lo) + APART;
   const hi = backward(current.transfer, Math.min(1, Math.max(position, bottom)));
-  setQuery({ hi }, 'replace');
+  setQuery({ lo: current.lo, hi }, 'replace');
 }
 
 /** Ramp from bottom (0) to top (clip), as CSS. */

@@ -90,8 +90,8 @@ function Progress() {
   if (!s || s.collecting_since_ms === null) return null;
   return (
     <p>
-      Collecting since {formatTime(s.collecting_since_ms, zone.value)}, {s.columns} of{' '}
-      {s.columns_wanted} columns.
+      Collecting since {formatTime(s.collecting_since_ms, zone.value)}
+      {s.columns_wanted > 0 ? `, ${s.columns} of ${s.columns_wanted} columns` : ''}.
     </p>
   );
 }

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 
 import { formatAge, splitSymbol } from '../format';
 import type { Instrument } from '../net/api';
-import { instruments, nowMs } from '../state/live';
+import { instruments, nowMs, refreshInstruments } from '../state/live';
 import { setQuery } from '../state/query';
 import { panel, symbol } from '../state/view';
 import { Dialog } from './Dialog';
@@ -67,6 +67,7 @@ export function SymbolPicker() {
   const open = panel.value === 'symbols';
   useEffect(() => {
     setText('');
+    if (open) void refreshInstruments();
     setActive(Math.max(0, (instruments.peek() ?? []).findIndex((r) => r.symbol === symbol.peek())));
   }, [open]);
   useEffect(() => list.current?.children[at]?.scrollIntoView({ block: 'nearest' }), [at]);

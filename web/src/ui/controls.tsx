@@ -77,7 +77,8 @@ export function RangeControl() {
 }
 
 export function StepControl() {
-  const auto = status.value ? `Auto · ${formatStep(status.value.step_ms)}` : 'Auto';
+  const step_ms = status.value?.step_ms ?? 0;
+  const auto = step_ms > 0 ? `Auto · ${formatStep(step_ms)}` : 'Auto';
   return (
     <label class="field" title="Candle interval = width of a column">
       <span>Step</span>
