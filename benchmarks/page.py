@@ -4,6 +4,7 @@
 
 The matrices are made up inside the page (``?bench=WxH``, marked SIMULATED), so the figures
 do not depend on data; the first picture is timed on the real start page. Canvas 2D, no GPU.
+On a busy machine the least of the samples says more than their median.
 """
 
 import argparse
@@ -37,6 +38,7 @@ class Row:
 
     what: str
     matrix: str
+    least: float
     median: float
     p95: float
     budget: float
@@ -44,14 +46,14 @@ class Row:
     def text(self) -> str:
         """Format the line."""
         verdict = "ok" if self.median <= self.budget else "OVER"
-        numbers = f"{self.median:8.1f} {self.p95:8.1f} {self.budget:8.0f}"
+        numbers = f"{self.least:8.1f} {self.median:8.1f} {self.p95:8.1f} {self.budget:8.0f}"
         return f"{self.what:<14} {self.matrix:<10} {numbers}  {verdict}"
 
 
 def row(what: str, matrix: str, samples: list[float], budget: float) -> Row:
     ordered = sorted(samples)
     p95 = ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
-    return Row(what, matrix, statistics.median(ordered), p95, budget)
+    return Row(what, matrix, ordered[0], statistics.median(ordered), p95, budget)
 
 
 def open_page(browser: Browser, url: str) -> Any:
@@ -102,7 +104,8 @@ def main() -> int:
         print(json.dumps([vars(line) for line in rows], indent=1))
     else:
         head = f"ms, n={RUNS}"
-        print(f"{head:<14} {'matrix':<10} {'median':>8} {'p95':>8} {'budget':>8}")
+        names = ("least", "median", "p95", "budget")
+        print(f"{head:<14} {'matrix':<10} " + " ".join(f"{name:>8}" for name in names))
         print("\n".join(line.text() for line in rows))
     return 0 if all(line.median <= line.budget for line in rows) else 1
 

@@ -20,6 +20,8 @@ from liqheat import __version__
 from liqheat.errors import BadInputError, LiqheatError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from liqheat.config import Config
     from liqheat.engine.heatmap import Heatmap
     from liqheat.service.query import Query
@@ -204,7 +206,7 @@ def build(output: Path, as_json: bool, **asked: Any) -> None:
     """Build a heatmap from the store and write it to a file."""
     from liqheat.serve import export
 
-    heatmap = _build(asked)
+    heatmap, _ = _build(asked)
     export.write(heatmap, output)
     _report(heatmap, output, as_json)
 
@@ -220,26 +222,33 @@ def build(output: Path, as_json: bool, **asked: Any) -> None:
 def plot(
     output: Path, width: int, height: int, light: bool, as_json: bool, **asked: Any
 ) -> None:
-    """Draw a heatmap from the store into a PNG file."""
+    """Draw a heatmap and realised liquidations from the store into a PNG file."""
     from liqheat.serve import plot as drawing
     from liqheat.serve.run import wall_clock_ms
 
-    heatmap = _build(asked)
+    heatmap, liquidations = _build(asked)
     drawing.save_png(
-        heatmap, output, width=width, height=height, dark=not light, now_ms=wall_clock_ms()
-    )
+        heatmap, output, liquidations=liquidations, width=width, height=height,
+        dark=not light, now_ms=wall_clock_ms(),
+    )  # fmt: skip
     _report(heatmap, output, as_json)
 
 
-def _build(asked: dict[str, Any]) -> Heatmap:
+def _build(asked: dict[str, Any]) -> tuple[Heatmap, pa.Table]:
+    """Return a heatmap and the realised liquidations in its window, as they were known."""
     from liqheat.serve.sources import open_for
     from liqheat.service.stored import build_stored
 
     config = _config()
     query = _query(asked)
     with contextlib.ExitStack() as stack:
-        return build_stored(
-            open_for(config, query.symbol, stack), query, config.warmup_days
+        store = open_for(config, query.symbol, stack)
+        heatmap = build_stored(store, query, config.warmup_days)
+        end_ms = heatmap.end_ms(-1)
+        if query.as_of_ms is not None:
+            end_ms = min(end_ms, query.as_of_ms)
+        return heatmap, store.read(
+            "liquidations", query.symbol, int(heatmap.start_ms[0]), end_ms
         )
 
 

@@ -22,7 +22,7 @@ from liqheat.market.instrument import SHIPPED
 from liqheat.store import SCHEMAS, Store
 
 MINUTE = 60_000
-NOW = 1_790_035_200_000 + 7 * 3_600_000
+NOW = 1_790_035_200_000 + 17 * 3_600_000
 KINDS: tuple[Kind, ...] = ("bars", "open_interest", "mark", "funding", "liquidations")
 LINEAR, INVERSE = "simulated:BTCUSDT", "simulated:BTCUSD"
 HOLE = (NOW - 100 * MINUTE, NOW - 80 * MINUTE)
@@ -47,7 +47,7 @@ class Recorded:
 
     def __init__(self) -> None:
         clock = Clock(NOW)
-        source = SimulatedExchange(history_days=1, now_ms=clock, sleep=clock.sleep, seed=3)
+        source = SimulatedExchange(history_days=0, now_ms=clock, sleep=clock.sleep, seed=3)
 
         def table(kind: Kind) -> pa.Table:
             rows = asyncio.run(source.fetch_history(LINEAR, kind, 0, NOW))
@@ -88,7 +88,7 @@ def make(request: pytest.FixtureRequest, recorded: Recorded) -> Make:
         clock = Clock(NOW)
         feed = "sampled_1s_largest" if request.param == "sampled" else "full"
         simulated = SimulatedExchange(
-            history_days=1, liquidation_feed=feed, now_ms=clock, sleep=clock.sleep,
+            history_days=0, liquidation_feed=feed, now_ms=clock, sleep=clock.sleep,
             speed=60, regime="retail",
         )  # fmt: skip
         return simulated, clock, INVERSE if request.param == "inverse" else LINEAR

@@ -123,3 +123,10 @@ def test_notices_name_every_package_it_runs_on(root):
     )
     notices = (root / "THIRD_PARTY_NOTICES.md").read_text()
     assert [name for name in pinned if not re.search(rf"\b{name}\b", notices)] == []
+
+
+def test_no_merge_is_left_half_done(tracked, root):
+    marks = re.compile(rb"^(<{7}|>{7}|\|{7}) ", re.M)
+    text = {".py", ".md", ".ts", ".tsx", ".toml", ".txt", ".css", ".json", ""}
+    files = [path for path in tracked if path.suffix in text]
+    assert [str(p.relative_to(root)) for p in files if marks.search(p.read_bytes())] == []

@@ -1,6 +1,5 @@
 """Importing files: what is planned, in which words; and what is then in the store."""
 
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq

@@ -53,11 +53,11 @@ class Regime:
 
     name: str
     hold_shares: tuple[float, float, float, float] = (0.42, 0.32, 0.18, 0.08)
-    tilt: float = 0.0
+    tilt: float = 0.06
     isolated_share: float = 0.2
     stop_shares: tuple[float, float, float, float] = (0.45, 0.4, 0.3, 0.15)
     take_profit_share: float = 0.35
-    sigma_day: float = 0.026
+    sigma_day: float = 0.0275
     jumps_per_day: float = 0.4
     jump_sd: float = 0.006
     impact: float = 0.07
@@ -73,14 +73,14 @@ REGIMES: dict[str, Regime] = {
     regime.name: regime
     for regime in (
         _BASE,
-        replace(_BASE, name="cross", tilt=-1.1, sigma_day=0.026, isolated_share=0.04),
+        replace(_BASE, name="cross", tilt=-0.95, sigma_day=0.0265, isolated_share=0.04),
         replace(
-            _BASE, name="retail", tilt=0.45, sigma_day=0.024, isolated_share=0.55,
+            _BASE, name="retail", tilt=0.5, sigma_day=0.0245, isolated_share=0.55,
             churn=0.2, impact=0.05, hold_shares=(0.50, 0.36, 0.11, 0.03),
         ),
-        replace(_BASE, name="churn", churn_log_sd=1.0, churn=0.8, sentiment=0.25),
+        replace(_BASE, name="churn", churn_log_sd=1.0, churn=0.95, sentiment=0.25),
         replace(
-            _BASE, name="alt", sigma_day=0.057, jumps_per_day=3.0, jump_sd=0.015,
+            _BASE, name="alt", sigma_day=0.053, jumps_per_day=3.0, jump_sd=0.015,
             hold_shares=(0.50, 0.37, 0.10, 0.03), churn=0.2, isolated_share=0.22, tilt=-0.15,
         ),
     )

@@ -45,6 +45,9 @@ from liqheat.market.instrument import SHIPPED, Instrument
 F64 = NDArray[np.float64]
 Feed = Literal["full", "sampled_1s_largest"]
 
+#: Raised when the same seed gives other bytes than before: a stored past then belongs to
+#: another market and must not be continued.
+SIMULATION_VERSION = 1
 #: What is simulated: first price and open interest of one side [USD].
 _MARKETS = {
     "simulated:BTCUSDT": (64_000.0, 7.0e8),

@@ -142,7 +142,7 @@ def save_png(
     _draw_axes(main, view, look)
     _draw_profile(side, view, look, dark=dark)
     _draw_legend(bar, view, look, dark=dark)
-    _draw_title(figure, view, look, title)
+    _draw_title(figure, view, look, title, now_ms)
     _draw_caption(figure, view, look, largest, now_ms)
     _label_sides(main, look)
     return replace_file(path, lambda part: figure.savefig(part, format="png", dpi=DPI))
@@ -406,7 +406,9 @@ def _draw_legend(axes: Any, view: _View, look: _Look, *, dark: bool) -> None:
         spine.set_color(look.grid)
 
 
-def _draw_title(figure: Any, view: _View, look: _Look, title: str | None) -> None:
+def _draw_title(
+    figure: Any, view: _View, look: _Look, title: str | None, now_ms: int | None
+) -> None:
     heatmap = view.heatmap
     wide, high = figure.get_size_inches() * DPI
     y = 1 - 34 / high
@@ -422,6 +424,8 @@ def _draw_title(figure: Any, view: _View, look: _Look, title: str | None) -> Non
         )  # fmt: skip
         x = badge.get_window_extent().x1 / wide + 20 / wide
     end_ms = int(heatmap.start_ms[-1]) + heatmap.step_ms
+    if now_ms is not None:
+        end_ms = min(end_ms, now_ms)  # the last step may be under way
     facts = (
         f"liquidation heatmap · model {heatmap.params.model} {heatmap.model_version} · "
         f"{interval_name(heatmap.step_ms)} steps · "

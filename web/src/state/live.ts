@@ -128,6 +128,7 @@ export function applyColumn(frame: ColumnFrame): boolean {
       m.replace(column, frame.candle, frame.codes);
     }
   }
+  heardMs.value = Date.now();
   const at = scrolled ? m.width - 1 : column;
   if (frame.kind === 'append' && m.width % CLIP_EVERY === 0) updateClip(m, false);
   for (const listener of listeners) listener({ column: at, scrolled });
@@ -187,6 +188,7 @@ export function want(subscription: Subscription): void {
     liquidations.value = [];
   }
   wanted.value = { ...subscription, key };
+  heardMs.value = 0;
   status.value = null;
   problem.value = null;
   socket?.subscribe(subscription);
@@ -208,10 +210,11 @@ export function retryNow(): void {
   socket?.retryNow();
 }
 
+/** Close of the newest column, which moves with every frame; a status comes each few seconds. */
 export const lastPrice = computed<number>(() => {
   void revision.value;
   const m = matrix.value;
-  return status.value?.last_price ?? (m && m.width > 0 ? m.closeAt(m.width - 1) : NaN);
+  return m && m.width > 0 ? m.closeAt(m.width - 1) : (status.value?.last_price ?? NaN);
 });
 
 export const instrument = computed<Instrument | undefined>(() =>
@@ -222,10 +225,17 @@ export const mode = computed<Status['mode']>(() =>
   pictureMode.value !== 'live' ? pictureMode.value : (status.value?.mode ?? 'live'),
 );
 
-/** Age of the data [ms], null when there are none. */
+/** When the last column frame came [our clock]. */
+const heardMs = signal(0);
+
+/**
+ * Age of the data [ms], null when there are none. `data_ms` is the end of the last complete
+ * bar; a frame for the bar in progress is newer.
+ */
 export const ageMs = computed<number | null>(() => {
   const data = status.value?.data_ms;
-  return data === null || data === undefined ? null : nowMs.value + skewMs.value - data;
+  if (data === null || data === undefined) return null;
+  return nowMs.value - Math.max(data - skewMs.value, heardMs.value);
 });
 
 /** Three intervals of the source without news are stale; a replay's clock is not ours. */
