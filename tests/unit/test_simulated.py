@@ -355,3 +355,13 @@ def test_wrong_parameters_are_refused() -> None:
         exchange(speed=0)
     with pytest.raises(BadInputError, match="simulated:BTCUSDT"):
         asyncio.run(exchange().fetch_history("simulated:DOGE", "bars", 0, NOW))
+
+
+def test_history_of_the_minute_in_progress_is_empty_not_an_error() -> None:
+    # A restart within a minute of the last stored bar asks for exactly this.
+    exchange = SimulatedExchange(history_days=1.0, now_ms=lambda: NOW + 30_000)
+    table = asyncio.run(
+        exchange.fetch_history("simulated:BTCUSDT", "bars", NOW, NOW + 30_000)
+    )
+    assert table is not None
+    assert table.num_rows == 0

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -129,19 +128,32 @@ def test_an_interrupted_write_leaves_no_trace(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals between threads there")
-def test_ctrl_c_in_the_middle_is_never_lost(tmp_path):
-    with Store.open(tmp_path) as store:
-        store.write("bars", make_bars(10))
-        for delay in (0.001, 0.003, 0.01, 0.02, 0.03):
-            main = threading.main_thread().ident
+def test_ctrl_c_in_the_middle_is_never_lost_and_never_half(tmp_path):
+    out = in_another_process(
+        """
+        import random, signal, sys, threading; from pathlib import Path
+        from liqheat.store import Store; from tests.conftest import make_bars
+        tables = [make_bars(500, start=number * 100) for number in range(7)]
+        main, rng, hits = threading.main_thread().ident, random.Random(1), 0
+        store = Store.open(Path(sys.argv[1]))
+        for number in range(60):
+            delay = rng.uniform(0.0005, 0.02)
             timer = threading.Timer(delay, signal.pthread_kill, (main, signal.SIGINT))
-            with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+            try:
                 timer.start()
                 for number in range(10_000):
-                    store.write("bars", make_bars(500, start=number % 7 * 100))
+                    store.write("bars", tables[number % 7])
+                    store.span("bars", "binance:BTCUSDT")
+            except KeyboardInterrupt:
+                hits += 1
             timer.join()
-            assert store.write("bars", make_bars(10)) == WriteResult(same=10)
-        assert store.span("bars", BTC).rows == store.read("bars", BTC).num_rows
+            assert store.write("bars", tables[0]).changed == 0
+        rows = store.read("bars", "binance:BTCUSDT").num_rows
+        print(hits, rows, store.span("bars", "binance:BTCUSDT").rows)
+        """,
+        tmp_path,
+    )
+    assert out == "60 1100 1100\n"
 
 
 def test_a_folder_with_odd_letters_works(tmp_path):

@@ -153,15 +153,16 @@ class Tape:
 
     def _minutes(self, first: int, last: int) -> Columns:
         n = (last - first) // _PER_MINUTE
-        paths = self._paths(first, last).reshape(n, -1)
+        paths = self._paths(first, last)
+        paths = paths.reshape(n, _PER_MINUTE * paths.shape[1])
         traded, bought = self._volume(first, last)
         records = self.market.records(first, last)
         marks = self._round(self._with_before("mark", first, last))
-        groups = np.lib.stride_tricks.sliding_window_view(marks, _PER_MINUTE + 1)
-        groups = groups[::_PER_MINUTE] if n else groups[:0]
         close = paths[:, -1].copy()
         midnight = self.start_ms + len(self._days) * DAY_MS
         per = (n, _PER_MINUTE)
+        # A minute's marks, the one before it included.
+        groups = np.hstack([marks[:-1].reshape(per), marks[1:].reshape(per)])
         return {
             "start_ms": midnight
             + first * STEP_MS

@@ -42,8 +42,9 @@ from liqheat.service.tape import Tape
 log = logging.getLogger("liqheat.service")
 T = TypeVar("T")
 
-#: Shortest time between two flushes of a symbol [s], and its share of the loop's time.
-FLUSH_S, FLUSH_SHARE = 0.04, 0.25
+#: Shortest time between two flushes of a symbol [s], and the largest share of the loop's time
+#: which flushes, with all the writing to viewers that they cause, may take.
+FLUSH_S, FLUSH_SHARE = 0.03, 0.5
 #: How often stores are looked at for rows that nobody published [s].
 FOLLOW_S = 2.0
 #: Rows of the store taken one by one; more are a new build.
@@ -82,7 +83,8 @@ class _Symbol:
     def __init__(self) -> None:
         self.tape = Tape()
         self.views: dict[Query, _Watched] = {}
-        self.handle: asyncio.TimerHandle | None = None
+        self.handle: asyncio.Handle | None = None
+        self.pending = False
         self.next_flush = 0.0
         self.told = 0  # liquidations handed to listeners
         self.taken = 0  # liquidations that came in
@@ -340,16 +342,17 @@ class Service:
 
     def _schedule(self, name: str) -> None:
         symbol = self._symbols[name]
+        symbol.pending = True
         if symbol.handle is None and symbol.views:
             loop = asyncio.get_running_loop()
             symbol.handle = loop.call_at(
-                max(loop.time(), symbol.next_flush), self._flush, symbol
+                max(loop.time(), symbol.next_flush), self._flush, name, symbol
             )
 
-    def _flush(self, symbol: _Symbol) -> None:
+    def _flush(self, name: str, symbol: _Symbol) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        symbol.handle = None
+        symbol.pending = False
         tape = symbol.tape
         fresh = min(symbol.taken - symbol.told, len(tape.liquidations))
         symbol.told = symbol.taken
@@ -363,8 +366,15 @@ class Service:
             for listener in list(watched.listeners) if rows else ():
                 listener.liquidated(rows)
             self._mend(watched)
-        ended = loop.time()
+        # Comes after the viewers' writers, which were woken before it.
+        symbol.handle = loop.call_soon(self._flushed, name, symbol, began)
+
+    def _flushed(self, name: str, symbol: _Symbol, began: float) -> None:
+        ended = asyncio.get_running_loop().time()
+        symbol.handle = None
         symbol.next_flush = ended + max(FLUSH_S, (ended - began) / FLUSH_SHARE)
+        if symbol.pending:
+            self._schedule(name)
 
     def _mend(self, watched: _Watched) -> None:
         if watched.view.outdated and watched.rebuilding is None:

@@ -117,9 +117,16 @@ def _connect(file: Path, query: str) -> dbapi.Connection:
             scalar(cursor, "PRAGMA cache_size = -16000")
             scalar(cursor, "PRAGMA user_version")
     except BaseException:
-        connection.close()
+        discard(connection)
         raise
     return connection
+
+
+def discard(connection: dbapi.Connection) -> None:
+    """Close a connection whatever state it is in: nothing uncommitted is wanted."""
+    # RuntimeError: an interruption kept a statement of it from being closed.
+    with contextlib.suppress(*FAULTS, RuntimeError):
+        connection.close()
 
 
 def connect_to_read(file: Path) -> dbapi.Connection:
@@ -150,7 +157,7 @@ def connect_to_write(file: Path) -> dbapi.Connection:
                 scalar(cursor, "PRAGMA synchronous = FULL")
                 _upgrade(cursor, version)
         except BaseException:
-            connection.close()
+            discard(connection)
             raise
     return connection
 
@@ -192,15 +199,27 @@ def _upgrade(cursor: Any, version: int) -> None:
 @contextlib.contextmanager
 def transaction(cursor: Any, begin: str) -> Iterator[None]:
     """Run the body between ``begin`` and COMMIT; roll back on anything raised."""
-    cursor.execute(begin)
     try:
+        # Inside, because Ctrl-C may come when it has begun and we do not know it yet.
+        _begin(cursor, begin)
         yield
         cursor.execute("COMMIT")
     except BaseException:
-        # After some faults SQLite has rolled back by itself.
+        # Some faults come before it has begun, after some SQLite has rolled back by itself.
         with contextlib.suppress(*FAULTS):
             cursor.execute("ROLLBACK")
         raise
+
+
+def _begin(cursor: Any, begin: str) -> None:
+    try:
+        cursor.execute(begin)
+    except dbapi.Error as error:
+        if "within a transaction" not in str(error):
+            raise
+        # Ctrl-C between two with statements left one open; nothing of it is wanted.
+        cursor.execute("ROLLBACK")
+        cursor.execute(begin)
 
 
 def scalar(cursor: Any, sql: str) -> Any:

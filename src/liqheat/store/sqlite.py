@@ -30,10 +30,10 @@ from liqheat.market.events import Bars, Gap
 from liqheat.market.instrument import Instrument
 from liqheat.market.instrument import instrument as shipped_instrument
 from liqheat.store.connection import (
-    FAULTS,
     check_version,
     connect_to_read,
     connect_to_write,
+    discard,
     scalar,
     take_lock,
     told,
@@ -320,8 +320,7 @@ class Store:
         with self._write_lock, self._pool_lock:
             self._closed = True
             for connection in [*self._idle, *([self._writer] if self._writer else [])]:
-                with contextlib.suppress(*FAULTS):
-                    connection.close()
+                discard(connection)
             self._idle.clear()
             self._writer = None
             if self._lock_fd is not None:
@@ -351,13 +350,13 @@ class Store:
                 ):
                     yield cursor
             except BaseException:
-                connection.close()
+                discard(connection)
                 raise
             with self._pool_lock:
                 if not self._closed:
                     self._idle.append(connection)
                     return
-            connection.close()
+            discard(connection)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[Any]:
