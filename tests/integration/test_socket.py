@@ -45,7 +45,7 @@ def test_two_viewers_get_the_same_bytes(tmp_path) -> None:
             await asyncio.gather(a.quiet(), b.quiet())
             assert a.frames == b.frames
             assert a.kinds.count("append") >= 5
-            views = w.service._instruments[SYMBOL].views
+            views = w.service._markets[SYMBOL].views
             assert len(views) == 1
 
     run(check, tmp_path)
@@ -118,7 +118,7 @@ def test_slow_viewer_gets_a_snapshot(tmp_path) -> None:
 
 
 def _channel(w: World) -> push.Channel:
-    views = w.service._instruments[SYMBOL].views
+    views = w.service._markets[SYMBOL].views
     return next(iter(views.values())).listeners[0]  # type: ignore[return-value]
 
 
