@@ -24,7 +24,7 @@ from liqheat.engine import MODEL_VERSION
 from liqheat.engine.heatmap import Heatmap
 from liqheat.errors import BadInputError, LiqheatError, UnavailableError
 from liqheat.market.events import Bars, Event, Liquidation
-from liqheat.service.cache import BuildCache
+from liqheat.service.cache import BuildCache, BusyError
 from liqheat.service.feeds import Catalogue, Entry, Feed
 from liqheat.service.live import Built, LiveView, build_view
 from liqheat.service.picture import Delta, Mode
@@ -51,6 +51,8 @@ FOLLOW_S = 2.0
 MAX_FOLLOWED = 200
 #: Heatmaps kept in memory [bytes].
 MAX_KEPT_BYTES = 256 << 20
+#: Distinct live views at once; each costs memory, and time at every update.
+MAX_VIEWS = 256
 
 
 class Listener(Protocol):
@@ -77,6 +79,7 @@ class _Watched:
     view: LiveView
     listeners: list[Listener]
     rebuilding: asyncio.Task[None] | None = None
+    rebuilt_at: float = -1e9
 
 
 class _Symbol:
@@ -285,6 +288,8 @@ class Service:
         if query not in symbol.views:
             task = self._opening.get(query)
             if task is None:
+                if sum(len(one.views) for one in self._symbols.values()) >= MAX_VIEWS:
+                    raise BusyError(f"{MAX_VIEWS} different views are open; close some")
                 task = asyncio.create_task(self._open(query))
                 self._opening[query] = task
                 task.add_done_callback(lambda _: self._opening.pop(query, None))
@@ -322,19 +327,19 @@ class Service:
         )
 
     async def _rebuild(self, watched: _Watched) -> None:
-        view = watched.view
+        view, loop = watched.view, asyncio.get_running_loop()
         try:
-            self._refreshed = -1e9
+            # Never in a hurry twice: what breaks a view may break it again at once.
+            await asyncio.sleep(watched.rebuilt_at + FOLLOW_S - loop.time())
+            watched.rebuilt_at, self._refreshed = loop.time(), -1e9
             entry = await self.entry(view.query.symbol)
-            built = await self._build(view.query, entry)
-            view.adopt(built)
+            view.adopt(await self._build(view.query, entry))
             self._tell(watched, None)
-            self._schedule(view.query.symbol)
-        except LiqheatError as error:
-            log.warning("rebuild_failed symbol=%s error=%s", view.query.symbol, error)
-            await asyncio.sleep(FOLLOW_S)
+        except Exception as error:
+            log.warning("rebuild_failed symbol=%s error=%r", view.query.symbol, error)
         finally:
             watched.rebuilding = None
+        self._schedule(view.query.symbol)
 
     # -- live events -------------------------------------------------------------------
 
@@ -372,16 +377,24 @@ class Service:
         symbol.told = symbol.taken
         rows = list(tape.liquidations)[len(tape.liquidations) - fresh :]
         for watched in list(symbol.views.values()):
-            view = watched.view
-            if view.live.interval_ms == tape.interval_ms:
-                deltas = view.advance(tape.after(view.end_ms), tape.progress)
-                if deltas is None or deltas:
-                    self._tell(watched, deltas)
+            try:
+                self._advance(watched, symbol.tape)
+            except Exception:
+                log.exception("advance_failed symbol=%s", name)
+                watched.view.outdated = True
             for listener in list(watched.listeners) if rows else ():
                 listener.liquidated(rows)
             self._mend(watched)
         # Comes after the viewers' writers, which were woken before it.
         symbol.handle = loop.call_soon(self._flushed, name, symbol, began)
+
+    def _advance(self, watched: _Watched, tape: Tape) -> None:
+        view = watched.view
+        if view.live.interval_ms != tape.interval_ms:
+            return
+        deltas = view.advance(tape.after(view.end_ms), tape.progress)
+        if deltas is None or deltas:
+            self._tell(watched, deltas)
 
     def _flushed(self, name: str, symbol: _Symbol, began: float) -> None:
         ended = asyncio.get_running_loop().time()
@@ -408,8 +421,8 @@ class Service:
                 for name, symbol in list(self._symbols.items()):
                     for watched in list(symbol.views.values()):
                         await self._follow_view(name, symbol, watched)
-            except LiqheatError as error:
-                log.warning("follow_failed error=%s", error)
+            except Exception as error:
+                log.warning("follow_failed error=%r", error)
 
     async def _follow_view(self, name: str, symbol: _Symbol, watched: _Watched) -> None:
         entry, view = self.catalogue.find(name), watched.view
