@@ -16,6 +16,11 @@ T0 = 1_704_067_200_000
 MINUTE = 60_000
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the browser's tests last: its driver keeps an event loop running in this thread."""
+    items.sort(key=lambda item: "ui" in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Return the folder of recorded market data, or skip: it is no part of the project."""
