@@ -23,6 +23,9 @@ from liqheat.service.status import ExchangeState, InstrumentRow
 
 Numbers = list[float | None]
 
+#: More cells than this are refused as JSON: some 40 MB of text, and ten times that in memory.
+MAX_JSON_CELLS = 2_000_000
+
 
 class HeatmapQuery(Query, frozen=True, forbid_unknown_fields=True):
     """Query of /heatmap."""
@@ -177,9 +180,20 @@ def health_reply(
 
 
 def heatmap_json(heatmap: Heatmap, mode: Mode) -> bytes:
-    """Return the JSON twin of the binary body."""
+    """Return the JSON twin of the binary body.
+
+    Raises
+    ------
+    BadInputError
+        It has more cells than JSON is good for.
+    """
     usd = heatmap.long_usd + heatmap.short_usd
     t, p = np.nonzero(usd)
+    if len(t) > MAX_JSON_CELLS:
+        raise BadInputError(
+            f"{len(t)} cells are too many for JSON", where="format", value="json",
+            do="use format=bin, fewer bins or a longer step",
+        )  # fmt: skip
     cells = zip(t.tolist(), p.tolist(), _usd(usd[t, p]), strict=True)
     return msgspec.json.encode(
         HeatmapReply(

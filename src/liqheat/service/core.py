@@ -24,7 +24,7 @@ from liqheat.engine import MODEL_VERSION
 from liqheat.engine.heatmap import Heatmap
 from liqheat.errors import BadInputError, LiqheatError, UnavailableError
 from liqheat.market.events import Bars, Event, Liquidation
-from liqheat.service.cache import BuildCache
+from liqheat.service.cache import BuildCache, BusyError
 from liqheat.service.feeds import Catalogue, Entry, Feed
 from liqheat.service.live import Built, LiveView, build_view
 from liqheat.service.picture import Delta, Mode
@@ -51,6 +51,8 @@ FOLLOW_S = 2.0
 MAX_FOLLOWED = 200
 #: Heatmaps kept in memory [bytes].
 MAX_KEPT_BYTES = 256 << 20
+#: Distinct live views at once; each costs memory, and time at every update.
+MAX_VIEWS = 256
 
 
 class Listener(Protocol):
@@ -77,6 +79,7 @@ class _Watched:
     view: LiveView
     listeners: list[Listener]
     rebuilding: asyncio.Task[None] | None = None
+    rebuilt_at: float = -1e9
 
 
 class _Market:
@@ -285,6 +288,8 @@ class Service:
         if query not in market.views:
             task = self._opening.get(query)
             if task is None:
+                if sum(len(one.views) for one in self._markets.values()) >= MAX_VIEWS:
+                    raise BusyError(f"{MAX_VIEWS} different views are open; close some")
                 task = asyncio.create_task(self._open(query))
                 self._opening[query] = task
                 task.add_done_callback(lambda _: self._opening.pop(query, None))
@@ -322,21 +327,21 @@ class Service:
         )
 
     async def _rebuild(self, watched: _Watched) -> None:
-        view = watched.view
+        view, loop = watched.view, asyncio.get_running_loop()
         try:
-            self._refreshed = -1e9
+            # Never in a hurry twice: what breaks a view may break it again at once.
+            await asyncio.sleep(watched.rebuilt_at + FOLLOW_S - loop.time())
+            watched.rebuilt_at, self._refreshed = loop.time(), -1e9
             entry = await self.entry(view.query.instrument)
-            built = await self._build(view.query, entry)
-            view.adopt(built)
+            view.adopt(await self._build(view.query, entry))
             self._tell(watched, None)
-            self._schedule(view.query.instrument)
-        except LiqheatError as error:
+        except Exception as error:
             log.warning(
-                "rebuild_failed instrument=%s error=%s", view.query.instrument, error
+                "rebuild_failed instrument=%s error=%r", view.query.instrument, error
             )
-            await asyncio.sleep(FOLLOW_S)
         finally:
             watched.rebuilding = None
+        self._schedule(view.query.instrument)
 
     # -- live events -------------------------------------------------------------------
 
@@ -374,16 +379,24 @@ class Service:
         market.told = market.taken
         rows = list(tape.liquidations)[len(tape.liquidations) - fresh :]
         for watched in list(market.views.values()):
-            view = watched.view
-            if view.live.interval_ms == tape.interval_ms:
-                deltas = view.advance(tape.after(view.end_ms), tape.progress)
-                if deltas is None or deltas:
-                    self._tell(watched, deltas)
+            try:
+                self._advance(watched, market.tape)
+            except Exception:
+                log.exception("advance_failed instrument=%s", name)
+                watched.view.outdated = True
             for listener in list(watched.listeners) if rows else ():
                 listener.liquidated(rows)
             self._mend(watched)
         # Comes after the viewers' writers, which were woken before it.
         market.handle = loop.call_soon(self._flushed, name, market, began)
+
+    def _advance(self, watched: _Watched, tape: Tape) -> None:
+        view = watched.view
+        if view.live.interval_ms != tape.interval_ms:
+            return
+        deltas = view.advance(tape.after(view.end_ms), tape.progress)
+        if deltas is None or deltas:
+            self._tell(watched, deltas)
 
     def _flushed(self, name: str, market: _Market, began: float) -> None:
         ended = asyncio.get_running_loop().time()
@@ -410,8 +423,8 @@ class Service:
                 for name, market in list(self._markets.items()):
                     for watched in list(market.views.values()):
                         await self._follow_view(name, market, watched)
-            except LiqheatError as error:
-                log.warning("follow_failed error=%s", error)
+            except Exception as error:
+                log.warning("follow_failed error=%r", error)
 
     async def _follow_view(self, name: str, market: _Market, watched: _Watched) -> None:
         entry, view = self.catalogue.find(name), watched.view

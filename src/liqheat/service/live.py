@@ -88,6 +88,10 @@ def build_view(query: Query, bars: Bars, instrument: Instrument) -> Built:
     heatmap = build_for(query, bars, instrument)
     live = LiveHeatmap(instrument, params, heatmap.price_edges, bars.interval_ms)
     live.warm(bars)
+    # Once here, in a thread: the first call loads machine code from disk.
+    last = bars[-1:]
+    row = BarRow(0, *(float(getattr(last, name)[0]) for name in BarRow._fields[1:]))
+    live.peek(int(bars.start_ms[-1]) + 2 * bars.interval_ms, row.engine_row())
     columns = (bars.open_interest_qty, bars.taker_buy_qty, bars.mark_high)
     has = Inputs(*(bool(np.isfinite(column).any()) for column in columns))
     return Built(window, heatmap, live, int(bars.start_ms[0]), has)
