@@ -81,7 +81,7 @@ def _simulation(command: F) -> F:
         click.option("--regime", help="Regime of the simulated market.  [base]"),
         click.option("--seed", type=int, help="Seed of the simulated market.  [1]"),
         click.option("--speed", type=float, help="Market seconds per second."),
-        click.option("--history-days", type=float, help="History to fetch at first.  [35]"),
+        click.option("--history-days", type=float, help="History to fetch at first.  [30]"),
         click.option(
             "--simulated", is_flag=True, default=None, help="The simulated market."
         ),

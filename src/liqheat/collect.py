@@ -151,7 +151,7 @@ async def run(
     bus: Bus,
     *,
     clock_ms: Callable[[], int],
-    history_days: float = 35.0,
+    history_days: float = 30.0,
     instruments: Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> None:

@@ -56,7 +56,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     #: Open the page in a browser on ``up``.
     browser: bool = True
     #: History that is fetched on first start.
-    history_days: Annotated[float, Meta(gt=0, le=3650)] = 35.0
+    history_days: Annotated[float, Meta(gt=0, le=3650)] = 30.0
     #: Bars read before a window, so that its levels have had time to build up.
     warmup_days: Annotated[float, Meta(ge=0, le=365)] = 30.0
     #: Threads for building heatmaps.

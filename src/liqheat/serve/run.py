@@ -27,6 +27,7 @@ from liqheat.exchanges.base import Exchange
 from liqheat.market.events import Event
 from liqheat.serve.app import create_app
 from liqheat.serve.sources import Source, open_simulated, open_sources, open_stored
+from liqheat.serve.warm import warm_up
 from liqheat.service import Feed, Service
 
 log = logging.getLogger("liqheat.run")
@@ -140,7 +141,7 @@ async def running(
     """Serve sources and run their collectors inside the block; end them all after it."""
     service = Service(
         [source.feed for source in sources], clock_ms=wall_clock_ms,
-        warmup_days=config.warmup_days, workers=config.workers,
+        warmup_days=config.warmup_days, workers=config.workers, prepare=warm_up,
     )  # fmt: skip
     collectors: list[asyncio.Task[None]] = []
     try:

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 import numpy as np
@@ -103,6 +103,8 @@ class Service:
         Bars read before a window, so that its levels have had time to build up.
     workers : int
         Threads for builds.
+    prepare : callable, optional
+        Awaited before the first build, e.g. what compiles the kernels.
     """
 
     def __init__(
@@ -112,6 +114,7 @@ class Service:
         clock_ms: Callable[[], int],
         warmup_days: float = 30.0,
         workers: int = 2,
+        prepare: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.clock_ms = clock_ms
         self.started_ms = clock_ms()
@@ -125,18 +128,23 @@ class Service:
             lambda h: int(h.long_usd.nbytes + h.short_usd.nbytes),
             max_bytes=MAX_KEPT_BYTES,
         )
+        self._prepare = prepare
+        self._prepared: asyncio.Future[None] | None = None
         self._follower: asyncio.Task[None] | None = None
         self._refreshed = -1e9
         self._refreshing: asyncio.Future[None] | None = None
 
     async def start(self) -> None:
         """Read the stores and begin to follow them."""
+        if self._prepare is not None:
+            self._prepared = asyncio.ensure_future(self._prepare())
         await self._refresh()
         self._follower = asyncio.create_task(self._follow())
 
     async def close(self) -> None:
         """Stop following and building; stores stay open."""
-        tasks = [self._follower, *self._opening.values()]
+        tasks: list[asyncio.Future[Any] | None] = [self._follower, self._prepared]
+        tasks += self._opening.values()
         tasks += [w.rebuilding for s in self._symbols.values() for w in s.views.values()]
         live = [task for task in tasks if task is not None and not task.done()]
         for task in live:
@@ -209,8 +217,13 @@ class Service:
         def build() -> Heatmap:
             return build_for(query, bars(), entry.stored.instrument, last_only=last_only)
 
+        await self._ready()
         heatmap = await self._heatmaps.get((key, last_only), build)
         return Answer(heatmap, self.catalogue.mode(entry), key)
+
+    async def _ready(self) -> None:
+        if self._prepared is not None and not self._prepared.done():
+            await asyncio.shield(self._prepared)
 
     async def bars(self, query: Query) -> tuple[Bars, Mode]:
         """Return the window's bars as stored, without warm-up."""
@@ -302,6 +315,7 @@ class Service:
         return view
 
     async def _build(self, query: Query, entry: Entry) -> Built:
+        await self._ready()
         load = self._loader(query, entry)
         return await self.in_thread(
             lambda: build_view(query, load(), entry.stored.instrument)
