@@ -5,7 +5,7 @@ python benchmarks/serve.py [--viewers 1000,5000] [--seconds 10]
 reply      a heatmap of 1440 x 400 out of a warm service: server side and over HTTP, and
            its bytes; beside the same map encoded as JSON
 push       event in -> frame on a viewer's socket, under the stream of 5,000 trades/s (the
-           collector turns them into bar updates; 100 a second here, over two symbols)
+           collector turns them into bar updates; 100 a second here, over two instruments)
 fan-out    N viewers of one view in another process, one update a second
 """
 
@@ -42,7 +42,7 @@ from liqheat.store import Store
 
 SYMBOL, MINUTE = "binance:BTCUSDT", 60_000
 DAYS = 33
-QUERY = {"symbol": SYMBOL, "range": "24h", "step": "1m", "bins": "400", "format": "bin"}
+QUERY = {"instrument": SYMBOL, "range": "24h", "step": "1m", "bins": "400", "format": "bin"}
 
 
 def show(what: str, figure: str, bar: str, ok: bool, beside: str = "") -> None:
@@ -165,7 +165,7 @@ async def bench_push(server: Server, bus: FeedBus, bars: Any, seconds: float) ->
     lags: list[float] = []
     url = server.url.replace("http", "ws") + "/ws"
     async with websockets.connect(url, max_size=None) as socket:
-        await socket.send(f'{{"op":"subscribe","symbol":"{SYMBOL}","range":"24h"}}')
+        await socket.send(f'{{"op":"subscribe","instrument":"{SYMBOL}","range":"24h"}}')
 
         async def listen() -> None:
             async for frame in socket:
@@ -218,7 +218,7 @@ class Viewer(asyncio.Protocol):
                 self.buffer = head
                 return
             self.open = True
-            message = f'{{"op":"subscribe","symbol":"{SYMBOL}","range":"24h"}}'.encode()
+            message = f'{{"op":"subscribe","instrument":"{SYMBOL}","range":"24h"}}'.encode()
             # A mask of zeros leaves the message as it is.
             self.transport.write(bytes([0x81, 0x80 | len(message), 0, 0, 0, 0]) + message)
         while (size := self._whole()) is not None:

@@ -30,31 +30,31 @@ def market(n: int, seed: int = 1, start_ms: int = T0, price: float = 60_000.0) -
     })  # fmt: skip
 
 
-def tables(bars: Bars, symbol: str = SYMBOL) -> Iterator[tuple[str, pa.Table]]:
+def tables(bars: Bars, instrument: str = SYMBOL) -> Iterator[tuple[str, pa.Table]]:
     """Return the store's tables of bars."""
     n = len(bars)
     names = ("start_ms", "open", "high", "low", "close", "qty")
     columns = {name: getattr(bars, name) for name in names}
     yield "bars", pa.table({
-        "instrument": [symbol] * n, "interval_ms": [bars.interval_ms] * n, **columns,
+        "instrument": [instrument] * n, "interval_ms": [bars.interval_ms] * n, **columns,
         "source": ["test"] * n,
     })  # fmt: skip
     known = np.isfinite(bars.open_interest_qty)
     yield "open_interest", pa.table({
-        "instrument": [symbol] * int(known.sum()),
+        "instrument": [instrument] * int(known.sum()),
         "event_ms": (bars.start_ms + bars.interval_ms)[known],
         "open_interest_qty": bars.open_interest_qty[known],
         "source": ["test"] * int(known.sum()),
     })  # fmt: skip
 
 
-def fill(store: Store, bars: Bars, symbol: str = SYMBOL) -> None:
+def fill(store: Store, bars: Bars, instrument: str = SYMBOL) -> None:
     """Write bars and their open interest."""
-    for kind, table in tables(bars, symbol):
+    for kind, table in tables(bars, instrument):
         store.write(kind, table)
 
 
-def bar(bars: Bars, i: int, *, closed: bool = True, symbol: str = SYMBOL) -> Bar:
+def bar(bars: Bars, i: int, *, closed: bool = True, instrument: str = SYMBOL) -> Bar:
     """Return bar ``i`` as an event; one under way has seen half its range and volume."""
     part = 1.0 if closed else 0.5
     opening, high, low = (float(getattr(bars, name)[i]) for name in ("open", "high", "low"))
@@ -66,6 +66,6 @@ def bar(bars: Bars, i: int, *, closed: bool = True, symbol: str = SYMBOL) -> Bar
             math.sqrt(opening * close),
         )
     return Bar(
-        symbol, int(bars.start_ms[i]), bars.interval_ms, opening, high, low, close,
+        instrument, int(bars.start_ms[i]), bars.interval_ms, opening, high, low, close,
         float(bars.qty[i]) * part, closed=closed,
     )  # fmt: skip

@@ -96,7 +96,7 @@ def _simulation(command: F) -> F:
 @cli.command()
 @_address
 @_simulation
-@click.option("--symbol", help="Instrument to replay, exchange:symbol.")
+@click.option("--instrument", help="Instrument to replay, exchange:symbol.")
 @click.option("--replay", metavar="PATH", help="Play a data folder or files back.")
 @click.option(
     "--offline", is_flag=True, default=None, help="Never try to reach an exchange."
@@ -137,12 +137,12 @@ def collect(**flags: Any) -> None:
 
 @cli.command("import")
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--symbol", required=True, help="Whose data it is, e.g. binance:BTCUSDT.")
+@click.option("--instrument", required=True, help="Whose data it is, e.g. binance:BTCUSDT.")
 @click.option("--map", "pairs", multiple=True, metavar="OURS=THEIRS", help="Name a column.")
 @click.option("--dry-run", is_flag=True, help="Show the plan; write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def import_(
-    path: Path, symbol: str, pairs: tuple[str, ...], dry_run: bool, as_json: bool
+    path: Path, instrument: str, pairs: tuple[str, ...], dry_run: bool, as_json: bool
 ) -> None:
     """Import a file, or a folder's files of one instrument. The same twice changes nothing."""
     from liqheat.exchanges.files import plan_import, run_import
@@ -151,18 +151,20 @@ def import_(
 
     config = _config()
     now = wall_clock_ms()
-    plan = plan_import(path, symbol, _mapping(pairs), now_ms=now)
+    plan = plan_import(path, instrument, _mapping(pairs), now_ms=now)
     for line in plan.lines():
         _say(line)
     if dry_run:
         if as_json:
-            _print_json({"dry_run": True, "symbol": symbol, "rows": plan.rows})
+            _print_json({"dry_run": True, "instrument": instrument, "rows": plan.rows})
         return
     with Store.open(config.folder) as store, _progress("rows") as progress:
         report = run_import(store, plan, progress, now_ms=now)
     if as_json:
         counts = {"new": report.new, "changed": report.changed, "same": report.same}
-        _print_json({"dry_run": False, "symbol": symbol, "rows": plan.rows, **counts})
+        _print_json(
+            {"dry_run": False, "instrument": instrument, "rows": plan.rows, **counts}
+        )
         return
     for line in report.lines():
         click.echo(line)
@@ -191,7 +193,7 @@ def _heat(command: F) -> F:
         click.option("--step", help="Length of a column; chosen when not given."),
         click.option("--range", help="Length of the window: 12h to 1Y.  [3d]"),
         click.option("--model", help="sharp or zones.  [sharp]"),
-        click.option("--symbol", required=True, help="exchange:symbol."),
+        click.option("--instrument", required=True, help="exchange:symbol."),
     ):
         command = option(command)
     return command
@@ -242,13 +244,13 @@ def _build(asked: dict[str, Any]) -> tuple[Heatmap, pa.Table]:
     config = _config()
     query = _query(asked)
     with contextlib.ExitStack() as stack:
-        store = open_for(config, query.symbol, stack)
+        store = open_for(config, query.instrument, stack)
         heatmap = build_stored(store, query, config.warmup_days)
         end_ms = heatmap.end_ms(-1)
         if query.as_of_ms is not None:
             end_ms = min(end_ms, query.as_of_ms)
         return heatmap, store.read(
-            "liquidations", query.symbol, int(heatmap.start_ms[0]), end_ms
+            "liquidations", query.instrument, int(heatmap.start_ms[0]), end_ms
         )
 
 
@@ -282,7 +284,7 @@ def _report(heatmap: Heatmap, output: Path, as_json: bool) -> None:
     steps, bins = heatmap.long_usd.shape
     if as_json:
         _print_json({
-            "file": str(output), "symbol": heatmap.instrument.name, "steps": steps,
+            "file": str(output), "instrument": heatmap.instrument.name, "steps": steps,
             "bins": bins, "step_ms": heatmap.step_ms, "start_ms": int(heatmap.start_ms[0]),
             "end_ms": heatmap.end_ms(-1), "model": heatmap.params.model,
             "model_version": heatmap.model_version,

@@ -47,7 +47,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     #: Speed of the replay or the simulated market: seconds of market time per second.
     speed: Annotated[float, Meta(gt=0, le=1e6)] | None = None
     #: Instrument of a replayed file; the one instrument to replay of a data folder.
-    symbol: str | None = None
+    instrument: str | None = None
     #: Run the simulated market also where there are recorded data.
     simulated: bool = False
     #: Seed and regime of the simulated market.

@@ -16,7 +16,7 @@ from tests.market import SYMBOL
 
 def test_routes_answer_with_mode_and_agree(tmp_path) -> None:
     async def check(w: World) -> None:
-        query = {"symbol": SYMBOL, "range": "12h", "step": "5m", "bins": "100"}
+        query = {"instrument": SYMBOL, "range": "12h", "step": "5m", "bins": "100"}
         for path in ("health", "instruments", "heatmap", "map", "bars", "column"):
             params = query if path in ("heatmap", "map", "bars", "column") else {}
             answer = await w.http.get(f"/api/v1/{path}", params=params)
@@ -59,7 +59,7 @@ def test_routes_answer_with_mode_and_agree(tmp_path) -> None:
 def test_as_of_uses_nothing_later(tmp_path) -> None:
     async def check(w: World) -> None:
         as_of = int(w.bars.start_ms[FIRST - 600]) + 30_000
-        query = {"symbol": SYMBOL, "range": "12h", "step": "5m", "as_of_ms": str(as_of)}
+        query = {"instrument": SYMBOL, "range": "12h", "step": "5m", "as_of_ms": str(as_of)}
         before = await w.http.get("/api/v1/heatmap", params=query)
         data = before.json()
         assert data["start_ms"][-1] <= as_of
@@ -73,7 +73,7 @@ def test_as_of_uses_nothing_later(tmp_path) -> None:
 
 def test_etag_gzip_and_head(tmp_path) -> None:
     async def check(w: World) -> None:
-        url = f"/api/v1/heatmap?symbol={SYMBOL}&format=bin&range=12h"
+        url = f"/api/v1/heatmap?instrument={SYMBOL}&format=bin&range=12h"
         packed = await w.http.get(url, headers={"accept-encoding": "gzip"})
         plain = await w.http.get(url, headers={"accept-encoding": "identity"})
         assert packed.headers["content-encoding"] == "gzip"
@@ -101,18 +101,18 @@ def test_etag_gzip_and_head(tmp_path) -> None:
 
 
 ERRORS = [
-    ("GET", "/api/v1/heatmap", 422, "symbol"),
-    ("GET", f"/api/v1/heatmap?symbol={SYMBOL}&modle=x", 400, "modle"),
-    ("GET", f"/api/v1/heatmap?symbol={SYMBOL}&symbol=x", 422, "symbol"),
-    ("GET", f"/api/v1/heatmap?symbol={SYMBOL}&model=calibrated", 422, "model"),
-    ("GET", f"/api/v1/heatmap?symbol={SYMBOL}&bins=3", 422, "bins"),
-    ("GET", f"/api/v1/heatmap?symbol={SYMBOL}&range=1Y&step=1m", 422, "step"),
-    ("GET", f"/api/v1/heatmap?symbol={SYMBOL}&leverage=1000000:1", 422, "leverage"),
-    ("GET", f"/api/v1/heatmap?symbol={SYMBOL}&leverage=900:1", 422, None),
-    ("GET", f"/api/v1/heatmap?symbol={SYMBOL}&as_of_ms=5", 404, None),
-    ("GET", f"/api/v1/column?symbol={SYMBOL}&t=5", 422, "t"),
-    ("GET", "/api/v1/map?symbol=binance:BTCUSD", 404, "symbol"),
-    ("GET", "/api/v1/map?symbol=okx:BTC-USDT-SWAP", 404, None),
+    ("GET", "/api/v1/heatmap", 422, "instrument"),
+    ("GET", f"/api/v1/heatmap?instrument={SYMBOL}&modle=x", 400, "modle"),
+    ("GET", f"/api/v1/heatmap?instrument={SYMBOL}&instrument=x", 422, "instrument"),
+    ("GET", f"/api/v1/heatmap?instrument={SYMBOL}&model=calibrated", 422, "model"),
+    ("GET", f"/api/v1/heatmap?instrument={SYMBOL}&bins=3", 422, "bins"),
+    ("GET", f"/api/v1/heatmap?instrument={SYMBOL}&range=1Y&step=1m", 422, "step"),
+    ("GET", f"/api/v1/heatmap?instrument={SYMBOL}&leverage=1000000:1", 422, "leverage"),
+    ("GET", f"/api/v1/heatmap?instrument={SYMBOL}&leverage=900:1", 422, None),
+    ("GET", f"/api/v1/heatmap?instrument={SYMBOL}&as_of_ms=5", 404, None),
+    ("GET", f"/api/v1/column?instrument={SYMBOL}&t=5", 422, "t"),
+    ("GET", "/api/v1/map?instrument=binance:BTCUSD", 404, "instrument"),
+    ("GET", "/api/v1/map?instrument=okx:BTC-USDT-SWAP", 404, None),
     ("GET", "/api/v1/health?x=1", 400, "x"),
     ("GET", "/api/v1/nothing", 404, None),
     ("GET", "/../../etc/passwd", 404, None),
@@ -189,7 +189,15 @@ def test_openapi_and_docs_come_from_the_structs(tmp_path) -> None:
         document = (await w.http.get("/api/v1/openapi.json")).json()
         heat = document["paths"]["/api/v1/heatmap"]["get"]
         names = {parameter["name"] for parameter in heat["parameters"]}
-        assert {"symbol", "model", "range", "step", "bins", "format", "candles"} <= names
+        assert {
+            "instrument",
+            "model",
+            "range",
+            "step",
+            "bins",
+            "format",
+            "candles",
+        } <= names
         bins = next(p for p in heat["parameters"] if p["name"] == "bins")
         assert bins["schema"] == {
             "type": "integer",
@@ -210,7 +218,7 @@ def test_openapi_and_docs_come_from_the_structs(tmp_path) -> None:
 
 def test_equal_requests_at_once_are_one_build(tmp_path) -> None:
     async def check(w: World) -> None:
-        url = f"/api/v1/heatmap?symbol={SYMBOL}&range=24h&format=bin"
+        url = f"/api/v1/heatmap?instrument={SYMBOL}&range=24h&format=bin"
         answers = await asyncio.gather(*(w.http.get(url) for _ in range(20)))
         assert {answer.status_code for answer in answers} == {200}
         assert len({answer.content for answer in answers}) == 1

@@ -45,7 +45,7 @@ def test_two_viewers_get_the_same_bytes(tmp_path) -> None:
             await asyncio.gather(a.quiet(), b.quiet())
             assert a.frames == b.frames
             assert a.kinds.count("append") >= 5
-            views = w.service._symbols[SYMBOL].views
+            views = w.service._markets[SYMBOL].views
             assert len(views) == 1
 
     run(check, tmp_path)
@@ -118,7 +118,7 @@ def test_slow_viewer_gets_a_snapshot(tmp_path) -> None:
 
 
 def _channel(w: World) -> push.Channel:
-    views = w.service._symbols[SYMBOL].views
+    views = w.service._markets[SYMBOL].views
     return next(iter(views.values())).listeners[0]  # type: ignore[return-value]
 
 
@@ -152,13 +152,13 @@ GARBAGE = [
     ("null", "message"),
     ('{"op":"dance"}', "op"),
     ("{}", "op"),
-    ('{"op":"subscribe"}', "symbol"),
-    ('{"op":"subscribe","symbol":5}', "symbol"),
-    ('{"op":"subscribe","symbol":"nope:NOPE"}', "symbol"),
-    (f'{{"op":"subscribe","symbol":"{SYMBOL}","bins":1e400}}', None),
-    (f'{{"op":"subscribe","symbol":"{SYMBOL}","bins":7}}', "bins"),
-    (f'{{"op":"subscribe","symbol":"{SYMBOL}","modle":"x"}}', "modle"),
-    (f'{{"op":"subscribe","symbol":"{SYMBOL}","as_of_ms":1}}', "as_of_ms"),
+    ('{"op":"subscribe"}', "instrument"),
+    ('{"op":"subscribe","instrument":5}', "instrument"),
+    ('{"op":"subscribe","instrument":"nope:NOPE"}', "instrument"),
+    (f'{{"op":"subscribe","instrument":"{SYMBOL}","bins":1e400}}', None),
+    (f'{{"op":"subscribe","instrument":"{SYMBOL}","bins":7}}', "bins"),
+    (f'{{"op":"subscribe","instrument":"{SYMBOL}","modle":"x"}}', "modle"),
+    (f'{{"op":"subscribe","instrument":"{SYMBOL}","as_of_ms":1}}', "as_of_ms"),
     ("[" * 5000, "message"),
     (b"\x00\x01", "message"),
 ]
@@ -239,7 +239,7 @@ def test_liquidations_of_the_window_and_live_ones(tmp_path) -> None:
             w.bus.publish(liquidation(FIRST))
             rows = (await v.text("liquidations"))["rows"]
             assert rows == [{
-                "event_ms": int(w.bars.start_ms[FIRST]) + 5, "symbol": SYMBOL,
+                "event_ms": int(w.bars.start_ms[FIRST]) + 5, "instrument": SYMBOL,
                 "position_side": "long", "price": 6e4, "qty": 0.5, "notional_usd": 3e4,
                 "price_kind": "order",
             }]  # fmt: skip
@@ -255,9 +255,9 @@ def test_symbol_without_data_says_so_and_appears_when_there_are(
     async def check(w: World) -> None:
         async with websockets.connect(w.ws, max_size=None) as socket:
             v = Viewer(socket)
-            await v.send(op="subscribe", symbol="binance:ETHUSDT", range="12h")
+            await v.send(op="subscribe", instrument="binance:ETHUSDT", range="12h")
             status = await v.text("status")
-            assert (status["columns"], status["symbol"]) == (0, "binance:ETHUSDT")
+            assert (status["columns"], status["instrument"]) == (0, "binance:ETHUSDT")
             assert v.picture is None
             fill(w.store, market(2000, price=2000.0), "binance:ETHUSDT")
             await v.until(lambda: v.picture is not None)
@@ -299,7 +299,7 @@ def test_stop_ends_sockets_cleanly(tmp_path) -> None:
 def test_snapshot_frame_is_gzip_of_the_http_body(tmp_path) -> None:
     async def check(w: World) -> None:
         async with viewer(w, step="5m") as v:
-            query = {"symbol": SYMBOL, "range": "12h", "bins": 100, "step": "5m",
+            query = {"instrument": SYMBOL, "range": "12h", "bins": 100, "step": "5m",
                      "format": "bin", "candles": 1}  # fmt: skip
             answer = await w.http.get("/api/v1/heatmap", params=query)
             body = decode_picture(answer.content)

@@ -104,7 +104,7 @@ def test_stored_data_are_shown_as_recorded(tmp_path) -> None:
         up = Up(tmp_path, command=command)
         try:
             rows = up.get("/api/v1/instruments")
-            assert [row["symbol"] for row in rows["instruments"]] == [SYMBOL]
+            assert [row["instrument"] for row in rows["instruments"]] == [SYMBOL]
             assert rows["instruments"][0]["state"] == "stale"
             assert rows["mode"] == "replay"
         finally:

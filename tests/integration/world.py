@@ -99,7 +99,7 @@ class Viewer:
         await self.socket.send(json.dumps(message))
 
     async def subscribe(self, **more: Any) -> None:
-        await self.send(op="subscribe", symbol=SYMBOL, range="12h", bins=100, **more)
+        await self.send(op="subscribe", instrument=SYMBOL, range="12h", bins=100, **more)
 
     async def step(self) -> Any:
         message = await asyncio.wait_for(self.socket.recv(), 10)
@@ -154,6 +154,6 @@ async def viewer(w: World, **more: Any) -> AsyncIterator[Viewer]:
 def assert_fresh(w: World, v: Viewer) -> None:
     """What the client holds is what a snapshot taken now would say."""
     assert v.state is not None
-    views = w.service._symbols[SYMBOL].views
+    views = w.service._markets[SYMBOL].views
     [watched] = [one for one in views.values() if one.view.query.bins == 100]
     v.state.assert_equals(watched.view.picture())

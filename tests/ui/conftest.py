@@ -240,7 +240,7 @@ class FakeServer:
         return {
             "type": "status",
             "mode": "live",
-            "symbol": "test:BTCUSDT",
+            "instrument": "test:BTCUSDT",
             "model": "sharp",
             "model_version": "test-1",
             "step_ms": STEP_MS,
@@ -262,7 +262,7 @@ class FakeServer:
 
     def _instruments(self, route: Any) -> None:
         row = {
-            "symbol": "test:BTCUSDT",
+            "instrument": "test:BTCUSDT",
             "exchange": "test",
             "coin": "BTC",
             "settlement": "linear",
@@ -273,7 +273,7 @@ class FakeServer:
             "interval_ms": 60_000,
             "kinds": ["bars", "open_interest"],
         }
-        other = {**row, "symbol": "test:ETHUSDT", "coin": "ETH"}
+        other = {**row, "instrument": "test:ETHUSDT", "coin": "ETH"}
         rows = [row, other] if self.instruments is None else self.instruments
         route.fulfill(json={"mode": "live", "instruments": rows})
 

@@ -173,9 +173,9 @@ def test_partial_history_is_counted(page: Page, fake: Any) -> None:
 def test_error_shows_its_detail_and_can_be_tried_again(page: Page, fake: Any) -> None:
     fake.problem = {
         "status": 422,
-        "title": "Unknown symbol",
+        "title": "Unknown instrument",
         "detail": "did you mean binance:BTCUSDT?",
-        "field": "symbol",
+        "field": "instrument",
     }
     page.goto("/?s=binance:BTC")
     error = page.get_by_test_id("error")

@@ -46,11 +46,11 @@ def stored(folder):
         (["nonsense"], 2, "No such command"),
         (["up", "--prot", "1"], 2, "--port"),
         (["up", "--port", "70000"], 2, "liqheat: flags: port = 70000"),
-        (["build", "--symbol", SYMBOL, "-o", "x.npz"], 5, "nothing is stored here yet"),
+        (["build", "--instrument", SYMBOL, "-o", "x.npz"], 5, "nothing is stored here yet"),
         (["serve"], 5, "nothing is stored here yet"),
         (["collect"], 5, "no live exchange in this version"),
-        (["import", "none.parquet", "--symbol", SYMBOL], 3, "none.parquet"),
-        (["import", "x", "--symbol", "binance:BTCUSD"], 3, "binance:BTCUSDT"),
+        (["import", "none.parquet", "--instrument", SYMBOL], 3, "none.parquet"),
+        (["import", "x", "--instrument", "binance:BTCUSD"], 3, "binance:BTCUSDT"),
         (["up", "--replay", "/nowhere", "--port", "0"], 3, "no such file or folder"),
     ],
 )
@@ -75,14 +75,22 @@ def test_error_is_one_line_and_an_exit_code(
         (["--bins", "x"], 3, "bins: must be a whole number"),
         (["--as-of", "noon"], 3, "--as-of: is no time"),
         (["--as-of", "2011-01-01"], 5, "no bars"),
-        (["--symbol", "okx:BTC-USDT-SWAP"], 5, "no bars are stored"),
-        (["--symbol", "x:Y"], 3, "unknown instrument"),
+        (["--instrument", "okx:BTC-USDT-SWAP"], 5, "no bars are stored"),
+        (["--instrument", "x:Y"], 3, "unknown instrument"),
     ],
 )
 def test_wrong_query_is_named(
     capsys, monkeypatch, stored, tmp_path, args, code, words
 ) -> None:
-    base = ["build", "--symbol", SYMBOL, "-o", str(tmp_path / "x.npz"), "--range", "12h"]
+    base = [
+        "build",
+        "--instrument",
+        SYMBOL,
+        "-o",
+        str(tmp_path / "x.npz"),
+        "--range",
+        "12h",
+    ]
     found, _, err = call(capsys, monkeypatch, *base, *args)
     assert found == code
     assert words in err
@@ -91,7 +99,17 @@ def test_wrong_query_is_named(
 
 def test_build_writes_what_json_says(capsys, monkeypatch, stored, tmp_path) -> None:
     file = tmp_path / "x.npz"
-    args = ["build", "--symbol", SYMBOL, "-o", str(file), "--range", "12h", "--bins", "100"]
+    args = [
+        "build",
+        "--instrument",
+        SYMBOL,
+        "-o",
+        str(file),
+        "--range",
+        "12h",
+        "--bins",
+        "100",
+    ]
     code, out, _ = call(capsys, monkeypatch, *args, "--json")
     assert code == 0
     said = json.loads(out)
@@ -102,7 +120,7 @@ def test_build_writes_what_json_says(capsys, monkeypatch, stored, tmp_path) -> N
 
 def test_plot_writes_a_picture(capsys, monkeypatch, stored, tmp_path) -> None:
     file = tmp_path / "x.png"
-    args = ["plot", "--symbol", SYMBOL, "-o", str(file), "--range", "12h", "--width", "400",
+    args = ["plot", "--instrument", SYMBOL, "-o", str(file), "--range", "12h", "--width", "400",
             "--height", "300"]  # fmt: skip
     assert call(capsys, monkeypatch, *args)[0] == 0
     assert file.read_bytes()[:4] == b"\x89PNG"
@@ -112,7 +130,7 @@ def test_import_twice_changes_nothing(capsys, monkeypatch, folder, tmp_path) -> 
     _, table = next(tables(market(100)))
     table = table.drop_columns(["instrument", "interval_ms", "source"])
     parquet.write_table(table, tmp_path / "bars.parquet")
-    args = ["import", str(tmp_path / "bars.parquet"), "--symbol", SYMBOL, "--json"]
+    args = ["import", str(tmp_path / "bars.parquet"), "--instrument", SYMBOL, "--json"]
     code, out, err = call(capsys, monkeypatch, *args, "--dry-run")
     assert (code, json.loads(out)["rows"]) == (0, 100)
     assert "100 rows to import" in err
@@ -121,14 +139,14 @@ def test_import_twice_changes_nothing(capsys, monkeypatch, folder, tmp_path) -> 
         code, out, _ = call(capsys, monkeypatch, *args)
         assert code == 0
         assert json.loads(out) == {
-            "dry_run": False, "symbol": SYMBOL, "rows": 100, "new": new, "changed": 0,
+            "dry_run": False, "instrument": SYMBOL, "rows": 100, "new": new, "changed": 0,
             "same": same,
         }  # fmt: skip
 
 
 def test_import_mapping_must_be_a_pair(capsys, monkeypatch, folder) -> None:
     code, _, err = call(
-        capsys, monkeypatch, "import", "x", "--symbol", SYMBOL, "--map", "qty"
+        capsys, monkeypatch, "import", "x", "--instrument", SYMBOL, "--map", "qty"
     )
     assert code == 2
     assert "OURS=THEIRS" in err

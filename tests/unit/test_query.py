@@ -24,7 +24,8 @@ NOW = 20_000 * DAY
 
 def test_strings_are_converted() -> None:
     query = parse_query(
-        {"symbol": "a:B", "bins": "100", "price_min": "1.5", "candles": "1"}, HeatmapQuery
+        {"instrument": "a:B", "bins": "100", "price_min": "1.5", "candles": "1"},
+        HeatmapQuery,
     )
     assert (query.bins, query.price_min, query.candles, query.model) == (
         100,
@@ -37,7 +38,7 @@ def test_strings_are_converted() -> None:
 @pytest.mark.parametrize(
     ("raw", "field", "words"),
     [
-        ({}, "symbol", "is required"),
+        ({}, "instrument", "is required"),
         ({"bins": "x"}, "bins", "must be a whole number"),
         ({"bins": "49"}, "bins", ">= 50"),
         ({"bins": "2001"}, "bins", "<= 2000"),
@@ -52,11 +53,11 @@ def test_strings_are_converted() -> None:
         ({"leverage": "25:1,25:2"}, "leverage", "mixture"),
         ({"leverage": "0.5:1"}, "leverage", "mixture"),
         ({"as_of_ms": "-1"}, "as_of_ms", ">= 0"),
-        ({"symbol": "x" * 99}, "symbol", "length"),
+        ({"instrument": "x" * 99}, "instrument", "length"),
     ],
 )
 def test_wrong_value_names_field_and_remedy(raw, field, words) -> None:
-    full = raw if field == "symbol" else {"symbol": "a:B", **raw}
+    full = raw if field == "instrument" else {"instrument": "a:B", **raw}
     with pytest.raises(BadInputError) as caught:
         parse_query(full, Query)
     assert caught.value.where == field
@@ -66,7 +67,7 @@ def test_wrong_value_names_field_and_remedy(raw, field, words) -> None:
 
 def test_unknown_name_says_the_nearest() -> None:
     with pytest.raises(UnknownParameterError, match="did you mean leverage") as caught:
-        parse_query({"symbol": "a:B", "leverages": "x"}, Query)
+        parse_query({"instrument": "a:B", "leverages": "x"}, Query)
     assert caught.value.status == 400
 
 

@@ -10,7 +10,7 @@ describe('URL state', () => {
 
   it('reproduces every choice', () => {
     const chosen: Query = {
-      symbol: 'bybit:ETHUSDT',
+      instrument: 'bybit:ETHUSDT',
       range: '1M',
       model: 'zones',
       step: '4h',

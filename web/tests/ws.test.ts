@@ -44,7 +44,7 @@ const snapshot = (seq: number): ArrayBuffer => frame(1, seq, new Uint8Array(gzip
 const append = (seq: number): ArrayBuffer => frame(2, seq, new Uint8Array(24 + 8));
 
 const wanted = {
-  symbol: 'binance:BTCUSDT',
+  instrument: 'binance:BTCUSDT',
   model: 'sharp',
   range: '3d',
   step: null,

@@ -158,7 +158,7 @@ def _asks(kind: type[msgspec.Struct]) -> type[Operation]:
 _PROBLEMS: dict[int, ResponseSpec] = {
     status: ResponseSpec(Problem, media_type=PROBLEM, generate_examples=False, description=words)
     for status, words in (
-        (400, "Unknown parameter"), (404, "Unknown symbol, or no data"),
+        (400, "Unknown parameter"), (404, "Unknown instrument, or no data"),
         (422, "A value which cannot be used"), (503, "Busy, or the store cannot be read"),
     )
 }  # fmt: skip
@@ -189,7 +189,7 @@ async def health(request: AppRequest) -> Response[replies.HealthReply]:
 
 @get(f"{API}/instruments", operation_class=_asks(replies.EmptyQuery), responses=_PROBLEMS)
 async def instruments(request: AppRequest) -> Response[replies.InstrumentsReply]:
-    """List every symbol there are data for, those being collected first."""
+    """List every instrument there are data for, those being collected first."""
     _query(request, replies.EmptyQuery)
     service = _context(request).service
     mode = service.catalogue.overall_mode()
@@ -209,7 +209,7 @@ async def _heat_reply(
     context = _context(request)
     service = context.service
     key = await service.key(query)
-    mode = service.catalogue.mode(service.catalogue.find(query.symbol))
+    mode = service.catalogue.mode(service.catalogue.find(query.instrument))
     place = (key, mode, variant)
     body = context.bodies.kept(place)
     if body is None:
@@ -256,13 +256,13 @@ async def bars(request: AppRequest) -> Response[replies.BarsReply]:
     query = _query(request, Query)
     context = _context(request)
     key = await context.service.key(query)
-    mode = context.service.catalogue.mode(context.service.catalogue.find(query.symbol))
+    mode = context.service.catalogue.mode(context.service.catalogue.find(query.instrument))
     body = context.bodies.kept((key, mode, "bars"))
     if body is None:
         found, _ = await context.service.bars(query)
         body = await context.bodies.get(
             (key, mode, "bars"),
-            lambda: make_body(replies.bars_json(found, query.symbol, mode)),
+            lambda: make_body(replies.bars_json(found, query.instrument, mode)),
         )
     return reply(request, body, mode=mode)
 

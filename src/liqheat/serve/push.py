@@ -34,7 +34,7 @@ log = logging.getLogger("liqheat.push")
 MAX_WAITING = 64
 #: A heartbeat and a status at least this often [s].
 BEAT_S = 5.0
-#: How often a symbol without data is tried again [s].
+#: How often an instrument without data is tried again [s].
 RETRY_S = 2.0
 #: How long a view outlives its last viewer [s]: a reload finds it warm.
 LINGER_S = 10.0
@@ -51,7 +51,7 @@ class LiquidationRow(msgspec.Struct):
     """One row of a liquidations frame."""
 
     event_ms: int
-    symbol: str
+    instrument: str
     position_side: str
     price: float
     qty: float
@@ -261,7 +261,9 @@ class Hub:
                     channel.beat()
                 except LiqheatError as error:
                     log.warning(
-                        "beat_failed symbol=%s error=%s", channel.query.symbol, error
+                        "beat_failed instrument=%s error=%s",
+                        channel.query.instrument,
+                        error,
                     )
 
     async def close(self) -> None:
@@ -367,7 +369,7 @@ class Session:
         await self.hub.join(query, self.viewer)
         view = self.viewer.channel.view if self.viewer.channel else None
         if view is not None:
-            rows = await self.hub.service.liquidations(query.symbol, view.t0_ms)
+            rows = await self.hub.service.liquidations(query.instrument, view.t0_ms)
             if rows:
                 self.viewer.give(liquidations_frame(rows))
 

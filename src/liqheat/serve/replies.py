@@ -61,7 +61,7 @@ class HealthReply(msgspec.Struct):
 
 
 class InstrumentsReply(msgspec.Struct):
-    """Every symbol there are data for, those being collected first."""
+    """Every instrument there are data for, those being collected first."""
 
     mode: Mode
     instruments: list[InstrumentRow]
@@ -74,7 +74,7 @@ class HeatmapReply(msgspec.Struct):
     """
 
     mode: Mode
-    symbol: str
+    instrument: str
     model: str
     model_version: str
     step_ms: int
@@ -98,7 +98,7 @@ class MapReply(msgspec.Struct):
     """The current profile over price; cumulative sums run outwards from the last price."""
 
     mode: Mode
-    symbol: str
+    instrument: str
     model: str
     model_version: str
     as_of_ms: int
@@ -116,7 +116,7 @@ class BarsReply(msgspec.Struct):
     """The window's bars as stored."""
 
     mode: Mode
-    symbol: str
+    instrument: str
     step_ms: int
     start_ms: list[int]
     open: Numbers
@@ -132,7 +132,7 @@ class ColumnReply(msgspec.Struct):
     """One column, not quantised."""
 
     mode: Mode
-    symbol: str
+    instrument: str
     model: str
     model_version: str
     start_ms: int
@@ -183,7 +183,7 @@ def heatmap_json(heatmap: Heatmap, mode: Mode) -> bytes:
     cells = zip(t.tolist(), p.tolist(), _usd(usd[t, p]), strict=True)
     return msgspec.json.encode(
         HeatmapReply(
-            mode=mode, symbol=heatmap.instrument.name, model=heatmap.params.model,
+            mode=mode, instrument=heatmap.instrument.name, model=heatmap.params.model,
             model_version=heatmap.model_version, step_ms=heatmap.step_ms,
             start_ms=heatmap.start_ms.tolist(), price_edges=heatmap.price_edges.tolist(),
             cells=list(cells), side_boundary=numbers(heatmap.close),
@@ -217,7 +217,7 @@ def map_json(heatmap: Heatmap, mode: Mode) -> bytes:
     tiers = [heatmap.tier_usd(k) for k in range(len(heatmap.tiers))]
     return msgspec.json.encode(
         MapReply(
-            mode=mode, symbol=heatmap.instrument.name, model=heatmap.params.model,
+            mode=mode, instrument=heatmap.instrument.name, model=heatmap.params.model,
             model_version=heatmap.model_version, as_of_ms=heatmap.end_ms(-1),
             last_price=float(known[-1]), price=((edges[1:] + edges[:-1]) / 2).tolist(),
             long_usd=_usd(long_usd), short_usd=_usd(short_usd),
@@ -232,12 +232,12 @@ def map_json(heatmap: Heatmap, mode: Mode) -> bytes:
     )  # fmt: skip
 
 
-def bars_json(bars: Bars, symbol: str, mode: Mode) -> bytes:
+def bars_json(bars: Bars, instrument: str, mode: Mode) -> bytes:
     """Return bars as parallel arrays."""
     names = ("open", "high", "low", "close", "qty", "open_interest_qty")
     return msgspec.json.encode(
         BarsReply(
-            mode=mode, symbol=symbol, step_ms=bars.interval_ms,
+            mode=mode, instrument=instrument, step_ms=bars.interval_ms,
             start_ms=bars.start_ms.tolist(), gaps=bars.gaps(),
             **{name: numbers(getattr(bars, name)) for name in names},
         )
@@ -263,7 +263,7 @@ def column_json(heatmap: Heatmap, mode: Mode, time_ms: int | None) -> bytes:
     one = {name: numbers(getattr(heatmap, name)[t : t + 1])[0] for name in names}
     return msgspec.json.encode(
         ColumnReply(
-            mode=mode, symbol=heatmap.instrument.name, model=heatmap.params.model,
+            mode=mode, instrument=heatmap.instrument.name, model=heatmap.params.model,
             model_version=heatmap.model_version, start_ms=start + t * step,
             end_ms=start + (t + 1) * step, price_edges=heatmap.price_edges.tolist(),
             long_usd=_usd(heatmap.long_usd[t]), short_usd=_usd(heatmap.short_usd[t]),

@@ -117,12 +117,12 @@ def open_replay(config: Config, say: Say, stack: contextlib.ExitStack) -> Source
     exchange = ReplayExchange(recording, speed=speed)
     store = stack.enter_context(Store.open(_scratch(stack)))
     feed = Feed(store, "replay", attached=True, speed=speed, coverage=exchange.coverage)
-    names = (config.symbol,) if config.symbol else None
+    names = (config.instrument,) if config.instrument else None
     return Source(feed, exchange, exchange.clock_ms, names)
 
 
-def open_for(config: Config, symbol: str, stack: contextlib.ExitStack) -> Store:
-    """Open for reading whichever store has a symbol's bars; the data folder's where none has.
+def open_for(config: Config, instrument: str, stack: contextlib.ExitStack) -> Store:
+    """Open for reading whichever store has an instrument's bars; the data folder's where none has.
 
     Raises
     ------
@@ -136,7 +136,7 @@ def open_for(config: Config, symbol: str, stack: contextlib.ExitStack) -> Store:
         if (folder / STORE_FILE).exists()
     ]
     for store in stores:
-        if store.span("bars", symbol) is not None:
+        if store.span("bars", instrument) is not None:
             return store
     return stores[0] if stores else stack.enter_context(Store.open(config.folder, mode="r"))
 
@@ -152,22 +152,25 @@ def _imported(path: Path, config: Config, say: Say, stack: contextlib.ExitStack)
             do="give a data folder, or a file or folder of bars",
         )  # fmt: skip
     store = stack.enter_context(Store.open(_scratch(stack)))
-    names = [config.symbol] if config.symbol else _guesses(path)
+    names = [config.instrument] if config.instrument else _guesses(path)
     for name in names:
         try:
             plan = plan_import(path, name)
         except BadInputError:
-            if config.symbol:
+            if config.instrument:
                 raise
             continue
         run_import(store, plan, now_ms=_IMPORTED_MS)
-        if not config.symbol:
+        if not config.instrument:
             others = ", ".join(one for one in names if one != name)
-            say(f"liqheat: taken for {name}" + (f" (--symbol: {others})" if others else ""))
+            say(
+                f"liqheat: taken for {name}"
+                + (f" (--instrument: {others})" if others else "")
+            )
         return store
     raise BadInputError(
         "cannot tell whose bars these are", where="--replay", value=str(path),
-        do="add --symbol exchange:symbol, e.g. --symbol binance:BTCUSDT",
+        do="add --instrument exchange:symbol, e.g. --instrument binance:BTCUSDT",
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
     heatmap  any query, built in a thread, once for all who ask for the same
     watch    a live view, shared by its viewers; ``publish`` keeps it up to date
 
-``publish`` only notes; a short moment later one flush per symbol takes all that came in to its
+``publish`` only notes; a short moment later one flush per instrument takes all that came in to its
 views. The moment grows with what a flush costs, so ten thousand viewers get fewer updates
 rather than late ones. Everything here runs on one event loop but the builds.
 """
@@ -42,7 +42,7 @@ from liqheat.service.tape import Tape
 log = logging.getLogger("liqheat.service")
 T = TypeVar("T")
 
-#: Shortest time between two flushes of a symbol [s], and the largest share of the loop's time
+#: Shortest time between two flushes of an instrument [s], and the largest share of the loop's time
 #: which flushes, with all the writing to viewers that they cause, may take.
 FLUSH_S, FLUSH_SHARE = 0.03, 0.5
 #: How often stores are looked at for rows that nobody published [s].
@@ -79,7 +79,7 @@ class _Watched:
     rebuilding: asyncio.Task[None] | None = None
 
 
-class _Symbol:
+class _Market:
     def __init__(self) -> None:
         self.tape = Tape()
         self.views: dict[Query, _Watched] = {}
@@ -91,7 +91,7 @@ class _Symbol:
 
 
 class Service:
-    """Heatmaps of every symbol of every feed.
+    """Heatmaps of every instrument of every feed.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ class Service:
         self.catalogue = Catalogue(feeds, clock_ms)
         self._warmup_ms = int(warmup_days * DAY_MS)
         self.threads = ThreadPoolExecutor(workers, thread_name_prefix="liqheat-build")
-        self._symbols: dict[str, _Symbol] = {}
+        self._markets: dict[str, _Market] = {}
         self._opening: dict[Query, asyncio.Task[LiveView]] = {}
         self._heatmaps: BuildCache[Heatmap] = BuildCache(
             self.threads,
@@ -145,14 +145,14 @@ class Service:
         """Stop following and building; stores stay open."""
         tasks: list[asyncio.Future[Any] | None] = [self._follower, self._prepared]
         tasks += self._opening.values()
-        tasks += [w.rebuilding for s in self._symbols.values() for w in s.views.values()]
+        tasks += [w.rebuilding for s in self._markets.values() for w in s.views.values()]
         live = [task for task in tasks if task is not None and not task.done()]
         for task in live:
             task.cancel()
         await asyncio.gather(*live, return_exceptions=True)
-        for symbol in self._symbols.values():
-            if symbol.handle is not None:
-                symbol.handle.cancel()
+        for market in self._markets.values():
+            if market.handle is not None:
+                market.handle.cancel()
         self.threads.shutdown(wait=True, cancel_futures=True)
 
     async def in_thread(self, work: Callable[[], T]) -> T:
@@ -173,31 +173,31 @@ class Service:
         finally:
             self._refreshing = None
 
-    async def entry(self, symbol: str) -> Entry:
-        """Return a symbol's entry, at most a second old."""
+    async def entry(self, instrument: str) -> Entry:
+        """Return an instrument's entry, at most a second old."""
         await self._refresh()
-        return self.catalogue.find(symbol)
+        return self.catalogue.find(instrument)
 
     async def instruments(self) -> list[InstrumentRow]:
-        """Return every symbol with its span, mode and age."""
+        """Return every instrument with its span, mode and age."""
         await self._refresh()
         return [self.catalogue.row(entry) for entry in self.catalogue.entries()]
 
     def state_of(self, entry: Entry) -> ExchangeState:
-        """Return how fresh a symbol is."""
+        """Return how fresh an instrument is."""
         return self.catalogue.state(
-            entry, self._symbol(entry.stored.instrument.name).tape.data_ms
+            entry, self._market(entry.stored.instrument.name).tape.data_ms
         )
 
-    def _symbol(self, name: str) -> _Symbol:
-        return self._symbols.setdefault(name, _Symbol())
+    def _market(self, name: str) -> _Market:
+        return self._markets.setdefault(name, _Market())
 
     # -- any query ---------------------------------------------------------------------
 
     async def key(self, query: Query) -> Hashable:
         """Return a key that is equal as long as the query's heatmap is."""
-        entry = await self.entry(query.symbol)
-        return _base(query), entry.bars, self._symbol(query.symbol).tape.end_ms
+        entry = await self.entry(query.instrument)
+        return _base(query), entry.bars, self._market(query.instrument).tape.end_ms
 
     async def heatmap(self, query: Query, *, last_only: bool = False) -> Answer:
         """Return the heatmap of a query; ``last_only``: its newest bar as the only column.
@@ -205,13 +205,13 @@ class Service:
         Raises
         ------
         BadInputError
-            The symbol is unknown, or the window cannot be drawn.
+            The instrument is unknown, or the window cannot be drawn.
         UnavailableError
             There are no data, no such model, or too many builds.
         """
         query = _base(query)
         key = await self.key(query)
-        entry = self.catalogue.find(query.symbol)
+        entry = self.catalogue.find(query.instrument)
         bars = self._loader(query, entry)
 
         def build() -> Heatmap:
@@ -227,7 +227,7 @@ class Service:
 
     async def bars(self, query: Query) -> tuple[Bars, Mode]:
         """Return the window's bars as stored, without warm-up."""
-        entry = await self.entry(query.symbol)
+        entry = await self.entry(query.instrument)
         load = self._loader(_base(query), entry)
 
         def cut() -> Bars:
@@ -237,20 +237,20 @@ class Service:
 
         return await self.in_thread(cut), self.catalogue.mode(entry)
 
-    async def liquidations(self, symbol: str, start_ms: int) -> list[Liquidation]:
+    async def liquidations(self, instrument: str, start_ms: int) -> list[Liquidation]:
         """Return the newest stored and live liquidations since ``start_ms``, oldest first.
 
         Those which listeners are about to be told are left out.
         """
-        entry = await self.entry(symbol)
-        state = self._symbol(symbol)
+        entry = await self.entry(instrument)
+        state = self._market(instrument)
         rows = list(state.tape.liquidations)
         live = rows[: max(0, len(rows) - (state.taken - state.told))]
         if "liquidations" not in entry.stored.spans:
             return [row for row in live if row.event_ms >= start_ms]
         until = rows[0].event_ms if rows else None
         table = await self.in_thread(
-            lambda: entry.feed.store.read("liquidations", symbol, start_ms, until)
+            lambda: entry.feed.store.read("liquidations", instrument, start_ms, until)
         )
         names = list(Liquidation.__struct_fields__)
         kept = table.slice(max(0, table.num_rows - 1_000)).select(names).to_pylist()
@@ -261,9 +261,9 @@ class Service:
 
     def _loader(self, query: Query, entry: Entry) -> Callable[[], Bars]:
         # Called on the loop, run in a thread: the tape is copied here, where it cannot move.
-        tape = self._symbol(query.symbol).tape.copy()
+        tape = self._market(query.instrument).tape.copy()
         if entry.bars is None:
-            raise UnavailableError(f"{query.symbol}: no bars are stored yet")
+            raise UnavailableError(f"{query.instrument}: no bars are stored yet")
         store, end = entry.feed.store, entry.bars.end_ms
         return lambda: load_for(store, query, end, self._warmup_ms, tape.extend)
 
@@ -281,21 +281,21 @@ class Service:
         if query.as_of_ms is not None:
             raise BadInputError("a live view has no as_of_ms", where="as_of_ms",
                                 value=query.as_of_ms, do="use GET /api/v1/heatmap")  # fmt: skip
-        symbol = self._symbol(query.symbol)
-        if query not in symbol.views:
+        market = self._market(query.instrument)
+        if query not in market.views:
             task = self._opening.get(query)
             if task is None:
                 task = asyncio.create_task(self._open(query))
                 self._opening[query] = task
                 task.add_done_callback(lambda _: self._opening.pop(query, None))
             await asyncio.shield(task)
-        watched = symbol.views[query]
+        watched = market.views[query]
         watched.listeners.append(listener)
         return watched.view
 
     def unwatch(self, view: LiveView, listener: Listener) -> None:
         """Tell ``listener`` no more; a view which nobody listens to is dropped."""
-        views = self._symbol(view.query.symbol).views
+        views = self._market(view.query.instrument).views
         watched = views.get(view.query)
         if watched is None:
             return
@@ -306,12 +306,12 @@ class Service:
             del views[view.query]
 
     async def _open(self, query: Query) -> LiveView:
-        entry = await self.entry(query.symbol)
+        entry = await self.entry(query.instrument)
         built = await self._build(query, entry)
         view = LiveView(query, self.catalogue.mode(entry), built)
-        symbol = self._symbol(query.symbol)
-        view.advance(symbol.tape.after(view.end_ms), symbol.tape.progress)
-        symbol.views[query] = _Watched(view, [])
+        market = self._market(query.instrument)
+        view.advance(market.tape.after(view.end_ms), market.tape.progress)
+        market.views[query] = _Watched(view, [])
         return view
 
     async def _build(self, query: Query, entry: Entry) -> Built:
@@ -325,13 +325,15 @@ class Service:
         view = watched.view
         try:
             self._refreshed = -1e9
-            entry = await self.entry(view.query.symbol)
+            entry = await self.entry(view.query.instrument)
             built = await self._build(view.query, entry)
             view.adopt(built)
             self._tell(watched, None)
-            self._schedule(view.query.symbol)
+            self._schedule(view.query.instrument)
         except LiqheatError as error:
-            log.warning("rebuild_failed symbol=%s error=%s", view.query.symbol, error)
+            log.warning(
+                "rebuild_failed instrument=%s error=%s", view.query.instrument, error
+            )
             await asyncio.sleep(FOLLOW_S)
         finally:
             watched.rebuilding = None
@@ -340,13 +342,13 @@ class Service:
 
     def publish(self, event: Event) -> None:
         """Take in a live event; views follow within a moment. Call on the loop's thread."""
-        symbol = self._symbol(event.instrument)
-        if not symbol.tape.take(event):
+        market = self._market(event.instrument)
+        if not market.tape.take(event):
             return
         if isinstance(event, Liquidation):
-            symbol.taken += 1
-            if not symbol.views:
-                symbol.told = symbol.taken
+            market.taken += 1
+            if not market.views:
+                market.told = market.taken
         self._schedule(event.instrument)
 
     def heard(self, feed: Feed) -> None:
@@ -355,23 +357,23 @@ class Service:
         feed.state = "live"
 
     def _schedule(self, name: str) -> None:
-        symbol = self._symbols[name]
-        symbol.pending = True
-        if symbol.handle is None and symbol.views:
+        market = self._markets[name]
+        market.pending = True
+        if market.handle is None and market.views:
             loop = asyncio.get_running_loop()
-            symbol.handle = loop.call_at(
-                max(loop.time(), symbol.next_flush), self._flush, name, symbol
+            market.handle = loop.call_at(
+                max(loop.time(), market.next_flush), self._flush, name, market
             )
 
-    def _flush(self, name: str, symbol: _Symbol) -> None:
+    def _flush(self, name: str, market: _Market) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        symbol.pending = False
-        tape = symbol.tape
-        fresh = min(symbol.taken - symbol.told, len(tape.liquidations))
-        symbol.told = symbol.taken
+        market.pending = False
+        tape = market.tape
+        fresh = min(market.taken - market.told, len(tape.liquidations))
+        market.told = market.taken
         rows = list(tape.liquidations)[len(tape.liquidations) - fresh :]
-        for watched in list(symbol.views.values()):
+        for watched in list(market.views.values()):
             view = watched.view
             if view.live.interval_ms == tape.interval_ms:
                 deltas = view.advance(tape.after(view.end_ms), tape.progress)
@@ -381,13 +383,13 @@ class Service:
                 listener.liquidated(rows)
             self._mend(watched)
         # Comes after the viewers' writers, which were woken before it.
-        symbol.handle = loop.call_soon(self._flushed, name, symbol, began)
+        market.handle = loop.call_soon(self._flushed, name, market, began)
 
-    def _flushed(self, name: str, symbol: _Symbol, began: float) -> None:
+    def _flushed(self, name: str, market: _Market, began: float) -> None:
         ended = asyncio.get_running_loop().time()
-        symbol.handle = None
-        symbol.next_flush = ended + max(FLUSH_S, (ended - began) / FLUSH_SHARE)
-        if symbol.pending:
+        market.handle = None
+        market.next_flush = ended + max(FLUSH_S, (ended - began) / FLUSH_SHARE)
+        if market.pending:
             self._schedule(name)
 
     def _mend(self, watched: _Watched) -> None:
@@ -405,18 +407,18 @@ class Service:
             await asyncio.sleep(FOLLOW_S)
             try:
                 await self._refresh()
-                for name, symbol in list(self._symbols.items()):
-                    for watched in list(symbol.views.values()):
-                        await self._follow_view(name, symbol, watched)
+                for name, market in list(self._markets.items()):
+                    for watched in list(market.views.values()):
+                        await self._follow_view(name, market, watched)
             except LiqheatError as error:
                 log.warning("follow_failed error=%s", error)
 
-    async def _follow_view(self, name: str, symbol: _Symbol, watched: _Watched) -> None:
+    async def _follow_view(self, name: str, market: _Market, watched: _Watched) -> None:
         entry, view = self.catalogue.find(name), watched.view
         span = entry.bars
         if span is None or watched.rebuilding is not None:
             return
-        tape, interval = symbol.tape, view.live.interval_ms
+        tape, interval = market.tape, view.live.interval_ms
         known = max(view.end_ms, tape.end_ms or 0)
         warmer = span.start_ms < view.first_bar_ms and view.first_bar_ms > view.warm_from(
             self._warmup_ms
@@ -435,19 +437,19 @@ class Service:
     # -- honesty -----------------------------------------------------------------------
 
     def status(self, query: Query, view: LiveView | None) -> Status:
-        """Return the state of a view, or of a symbol which cannot be drawn yet."""
+        """Return the state of a view, or of an instrument which cannot be drawn yet."""
         try:
-            entry = self.catalogue.find(query.symbol)
+            entry = self.catalogue.find(query.instrument)
         except LiqheatError as error:
             return _no_status(
                 query, self.catalogue.overall_mode(), self.clock_ms(), str(error)
             )
-        tape, feed, bars = self._symbol(query.symbol).tape, entry.feed, entry.bars
+        tape, feed, bars = self._market(query.instrument).tape, entry.feed, entry.bars
         data_ms = tape.data_ms or (bars.end_ms if bars else None)
         kinds = entry.stored.spans
         has = feed.coverage
         return Status(
-            mode=self.catalogue.mode(entry), symbol=query.symbol, model=query.model,
+            mode=self.catalogue.mode(entry), instrument=query.instrument, model=query.model,
             model_version=MODEL_VERSION, step_ms=view.step_ms if view else None,
             data_ms=data_ms, server_ms=self.clock_ms(), replay_speed=feed.speed,
             columns=view.columns if view else 0,
@@ -477,7 +479,7 @@ def _base(query: Query) -> Query:
 
 def _no_status(query: Query, mode: Mode, now_ms: int, note: str) -> Status:
     return Status(
-        mode=mode, symbol=query.symbol, model=query.model, model_version=MODEL_VERSION,
+        mode=mode, instrument=query.instrument, model=query.model, model_version=MODEL_VERSION,
         step_ms=None, data_ms=None, server_ms=now_ms, replay_speed=None, columns=0,
         columns_wanted=0, collecting_since_ms=None,
         coverage=CoverageFlags(False, False, False, False), warm_days=0.0,

@@ -1,8 +1,8 @@
-"""Where data comes from, and how honest each source is: stores, collectors, symbols, freshness.
+"""Sources of data and their honesty: stores, collectors, instruments, freshness.
 
 Rows of the simulated market, of a replay and of real exchanges never share a store; a ``Feed``
 is one store and what is known of its filling. The ``Catalogue`` answers for all feeds together:
-which symbols there are, which mode each is in, how old its data are.
+which instruments there are, which mode each is in, how old its data are.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Feed:
 
 @dataclass(frozen=True)
 class Entry:
-    """One symbol: its instrument, feed and stored spans."""
+    """One instrument: what it is, its feed, its stored spans."""
 
     stored: StoredInstrument
     feed: Feed
@@ -62,7 +62,7 @@ class Entry:
 
 
 class Catalogue:
-    """All symbols of all feeds. Reads stores: call ``refresh`` in a thread."""
+    """All instruments of all feeds. Reads stores: call ``refresh`` in a thread."""
 
     def __init__(self, feeds: Sequence[Feed], clock_ms: Callable[[], int]) -> None:
         self.feeds = tuple(feeds)
@@ -70,7 +70,7 @@ class Catalogue:
         self._entries: dict[str, Entry] = {}
 
     def refresh(self) -> None:
-        """Read instruments and spans again; of two feeds with one symbol the first stands."""
+        """Read instruments and spans again; of two feeds with one instrument the first stands."""
         entries: dict[str, Entry] = {}
         for feed in self.feeds:
             for stored in feed.store.instruments():
@@ -78,14 +78,14 @@ class Catalogue:
         self._entries = entries
 
     def entries(self) -> list[Entry]:
-        """Return all symbols, those with a collector first, then by name."""
+        """Return all instruments, those with a collector first, then by name."""
         return sorted(
             self._entries.values(),
             key=lambda e: (not e.feed.attached, e.bars is None, e.stored.instrument.name),
         )
 
-    def find(self, symbol: str) -> Entry:
-        """Return the entry of a symbol.
+    def find(self, instrument: str) -> Entry:
+        """Return the entry of an instrument.
 
         Raises
         ------
@@ -94,20 +94,20 @@ class Catalogue:
         UnavailableError
             It is shipped, but nothing is stored.
         """
-        found = self._entries.get(symbol)
+        found = self._entries.get(instrument)
         if found is not None:
             return found
         names = list(self._entries)
-        near = difflib.get_close_matches(symbol, names, n=3, cutoff=0.5) or names[:3]
+        near = difflib.get_close_matches(instrument, names, n=3, cutoff=0.5) or names[:3]
         do = f"use one of: {', '.join(near)}" if near else "import or collect some first"
-        if symbol in SHIPPED:
-            raise UnavailableError(f"{symbol}: no data are stored; {do}")
+        if instrument in SHIPPED:
+            raise UnavailableError(f"{instrument}: no data are stored; {do}")
         raise UnknownInstrumentError(
-            "unknown symbol", where="symbol", value=symbol[:80], do=do
+            "unknown instrument", where="instrument", value=instrument[:80], do=do
         )
 
     def mode(self, entry: Entry) -> Mode:
-        """Return what the symbol's data are."""
+        """Return what the instrument's data are."""
         if entry.feed.kind != "real":
             return entry.feed.kind
         if entry.feed.attached:
@@ -116,7 +116,7 @@ class Catalogue:
         return "live" if age is not None and age <= RECORDED_AGE_MS else "replay"
 
     def overall_mode(self) -> Mode:
-        """Return the mode of the first symbol: what the page opens with."""
+        """Return the mode of the first instrument: what the page opens with."""
         for entry in self.entries():
             return self.mode(entry)
         kind = self.feeds[0].kind if self.feeds else "real"
@@ -126,7 +126,7 @@ class Catalogue:
         return None if entry.bars is None else max(0, self._clock_ms() - entry.bars.end_ms)
 
     def state(self, entry: Entry, data_ms: int | None = None) -> ExchangeState:
-        """Return how fresh a symbol is; ``data_ms`` is newer than the store knows."""
+        """Return how fresh an instrument is; ``data_ms`` is newer than the store knows."""
         feed, name = entry.feed, entry.stored.instrument.exchange
         age = self._data_age(entry)
         if feed.kind != "real":
@@ -143,7 +143,7 @@ class Catalogue:
         return ExchangeState(name, fresh, age, self.note(entry))
 
     def note(self, entry: Entry) -> str:
-        """Return one honest sentence on a symbol's data."""
+        """Return one honest sentence on an instrument's data."""
         feed = entry.feed
         if feed.attached and feed.state != "live" and feed.detail:
             return feed.detail
@@ -161,11 +161,11 @@ class Catalogue:
         return ""
 
     def row(self, entry: Entry) -> InstrumentRow:
-        """Return the symbol as ``/instruments`` lists it."""
+        """Return the instrument as ``/instruments`` lists it."""
         instrument, bars, state = entry.stored.instrument, entry.bars, self.state(entry)
         kinds = [kind for kind in entry.stored.spans if kind not in ("gaps", "imports")]
         return InstrumentRow(
-            symbol=instrument.name, exchange=instrument.exchange, coin=instrument.coin,
+            instrument=instrument.name, exchange=instrument.exchange, coin=instrument.coin,
             settlement=instrument.settlement, tick_size=instrument.tick_size,
             mode=self.mode(entry), state=state.state, age_ms=state.age_ms,
             start_ms=bars.start_ms if bars else None, end_ms=bars.end_ms if bars else None,

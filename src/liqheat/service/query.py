@@ -51,7 +51,7 @@ class UnknownParameterError(BadInputError):
 class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which heatmap: the parameters common to all routes and the WebSocket."""
 
-    symbol: Annotated[
+    instrument: Annotated[
         str, Meta(description="exchange:symbol, e.g. binance:BTCUSDT", max_length=80)
     ]
     model: Annotated[Model, Meta(description="sharp: precise levels; zones: broad")] = (
@@ -132,7 +132,7 @@ def parse_query(raw: Mapping[str, Any], kind: type[Q]) -> Q:
 def _explain(
     error: msgspec.ValidationError, raw: Mapping[str, Any], kind: type[msgspec.Struct]
 ) -> BadInputError:
-    # "Invalid enum value 'x' - at `$.model`" or "... missing required field `symbol`"
+    # "Invalid enum value 'x' - at `$.model`" or "... missing required field `instrument`"
     what, _, path = str(error).partition(" - at `$")
     field = path.strip("`.").split(".")[0].split("[")[0]
     if not field:

@@ -31,7 +31,7 @@ class ExchangeState(msgspec.Struct, frozen=True):
 
 
 class CoverageFlags(msgspec.Struct, frozen=True):
-    """Which inputs the symbol has."""
+    """Which inputs the instrument has."""
 
     open_interest: bool
     taker_volume: bool
@@ -43,7 +43,7 @@ class Status(msgspec.Struct, frozen=True, tag_field="type", tag="status"):
     """State of one view; sent as a text frame."""
 
     mode: Mode
-    symbol: str
+    instrument: str
     model: str
     model_version: str
     step_ms: int | None
@@ -64,7 +64,7 @@ class Status(msgspec.Struct, frozen=True, tag_field="type", tag="status"):
 class InstrumentRow(msgspec.Struct, frozen=True):
     """One instrument of ``/instruments``."""
 
-    symbol: str
+    instrument: str
     exchange: str
     coin: str
     settlement: Literal["linear", "inverse"]

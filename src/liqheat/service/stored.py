@@ -28,7 +28,7 @@ def load_for(
     Parameters
     ----------
     store : Store
-        Holds the symbol's bars up to ``end_ms``.
+        Holds the instrument's bars up to ``end_ms``.
     query : Query
         With ``as_of_ms``, nothing is returned that had not closed by then.
     end_ms : int
@@ -45,7 +45,7 @@ def load_for(
     """
     end = end_ms if query.as_of_ms is None else query.as_of_ms
     start = end - RANGE_MS[query.range] - DAY_MS - warmup_ms
-    bars = store.load_bars(query.symbol, start, query.as_of_ms)
+    bars = store.load_bars(query.instrument, start, query.as_of_ms)
     if extend is not None:
         bars = extend(bars)
     if query.as_of_ms is None:
@@ -53,7 +53,7 @@ def load_for(
     ends = bars.start_ms + bars.interval_ms
     known = int(np.searchsorted(ends, query.as_of_ms, side="right"))
     if known == 0:
-        msg = f"{query.symbol}: no bar had closed by as_of_ms {query.as_of_ms}"
+        msg = f"{query.instrument}: no bar had closed by as_of_ms {query.as_of_ms}"
         raise UnavailableError(msg)
     return bars[:known]
 
@@ -84,13 +84,13 @@ def build_stored(store: Store, query: Query, warmup_days: float = 30.0) -> Heatm
     Raises
     ------
     UnknownInstrumentError, UnavailableError, BadInputError
-        The symbol is unknown, has no bars, or the window cannot be drawn.
+        The instrument is unknown, has no bars, or the window cannot be drawn.
     """
-    instrument = store.instrument(query.symbol)
-    span = store.span("bars", query.symbol)
+    instrument = store.instrument(query.instrument)
+    span = store.span("bars", query.instrument)
     if span is None:
         raise UnavailableError(
-            f"{query.symbol}: no bars are stored; import or collect some"
+            f"{query.instrument}: no bars are stored; import or collect some"
         )
     bars = load_for(store, query, span.end_ms, int(warmup_days * DAY_MS))
     return build_for(query, bars, instrument)

@@ -1,4 +1,4 @@
-"""What came in lately for one symbol: the bars the store may not have yet, and the one under way.
+"""What came in lately for one instrument: bars the store may lack yet, and the one under way.
 
 The store is written in batches, a second or so behind the stream. A build takes the stored bars
 and then these; a live view takes these alone.
@@ -23,7 +23,7 @@ MARK_READINGS_PER_BAR = 10
 
 
 class Tape:
-    """Recent events of one symbol, bounded."""
+    """Recent events of one instrument, bounded."""
 
     def __init__(self) -> None:
         self.interval_ms: int | None = None

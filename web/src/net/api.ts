@@ -3,7 +3,7 @@
 import type { Problem } from './ws';
 
 export interface Instrument {
-  readonly symbol: string;
+  readonly instrument: string;
   readonly exchange: string;
   readonly coin: string;
   readonly settlement: 'linear' | 'inverse';

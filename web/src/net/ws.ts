@@ -26,7 +26,7 @@ const BACKOFF_FIRST_MS = 500;
 const BACKOFF_LAST_MS = 30_000;
 
 export interface Subscription {
-  readonly symbol: string;
+  readonly instrument: string;
   readonly model: string;
   readonly range: string;
   readonly step: string | null;
@@ -44,7 +44,7 @@ export interface ExchangeStatus {
 export interface Status {
   readonly type: 'status';
   readonly mode: 'live' | 'simulated' | 'replay';
-  readonly symbol: string;
+  readonly instrument: string;
   readonly model: string;
   readonly model_version: string;
   readonly step_ms: number;
@@ -64,7 +64,7 @@ export interface Status {
 
 export interface LiquidationRow {
   readonly event_ms: number;
-  readonly symbol: string;
+  readonly instrument: string;
   readonly position_side: 'long' | 'short';
   readonly price: number;
   readonly qty: number;

@@ -185,7 +185,7 @@ async function loadLists(): Promise<void> {
 export function want(subscription: Subscription): void {
   const key = JSON.stringify(subscription);
   if (wanted.value?.key === key) return;
-  if (wanted.value?.symbol !== subscription.symbol) {
+  if (wanted.value?.instrument !== subscription.instrument) {
     matrix.value = null;
     liquidations.value = [];
   }
@@ -220,7 +220,7 @@ export const lastPrice = computed<number>(() => {
 });
 
 export const instrument = computed<Instrument | undefined>(() =>
-  instruments.value?.find((row) => row.symbol === wanted.value?.symbol),
+  instruments.value?.find((row) => row.instrument === wanted.value?.instrument),
 );
 
 export const mode = computed<Status['mode']>(() =>

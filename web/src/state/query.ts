@@ -24,7 +24,7 @@ export type Model = (typeof MODELS)[number];
 
 export interface Query {
   /** "" until the instrument list has chosen one. */
-  readonly symbol: string;
+  readonly instrument: string;
   readonly range: Range;
   readonly model: Model;
   /** null = the server chooses. */
@@ -41,7 +41,7 @@ export interface Query {
 }
 
 export const DEFAULTS: Query = {
-  symbol: '',
+  instrument: '',
   range: '3d',
   model: 'sharp',
   step: null,
@@ -74,7 +74,7 @@ export function parseQuery(search: string): Query {
   const step = q.get('step');
   const bins = Number(q.get('bins'));
   return {
-    symbol: q.get('s') ?? '',
+    instrument: q.get('s') ?? '',
     range: oneOf(RANGES, q.get('r'), DEFAULTS.range),
     model: oneOf(MODELS, q.get('m'), DEFAULTS.model),
     step: STEPS.includes(step as Step) ? (step as Step) : null,
@@ -100,7 +100,7 @@ export function formatQuery(query: Query, search = ''): string {
   const put = (key: (typeof KEYS)[number], value: string, usual: boolean): void => {
     if (!usual) q.set(key, value);
   };
-  put('s', query.symbol, query.symbol === '');
+  put('s', query.instrument, query.instrument === '');
   put('r', query.range, query.range === DEFAULTS.range);
   put('m', query.model, query.model === DEFAULTS.model);
   put('step', query.step ?? '', query.step === null);

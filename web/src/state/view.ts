@@ -28,7 +28,7 @@ export const atLive = signal(true);
 /** Spoken by screen readers, politely. */
 export const announcement = signal('');
 
-export const symbol = computed(() => query.value.symbol);
+export const symbol = computed(() => query.value.instrument);
 export const zone = computed(() => query.value.zone);
 export const logPrice = computed(() => query.value.logPrice);
 export const profile = computed(() => query.value.profile);
@@ -50,28 +50,28 @@ const DEFAULT_SYMBOL = 'binance:BTCUSDT';
 
 function chooseSymbol(): void {
   const list = instruments.value;
-  if (query.value.symbol !== '' || !list || list.length === 0) return;
-  const has = (name: string): boolean => list.some((row) => row.symbol === name);
+  if (query.value.instrument !== '' || !list || list.length === 0) return;
+  const has = (name: string): boolean => list.some((row) => row.instrument === name);
   const bitcoin = list.find((row) => row.coin === 'BTC') ?? list[0];
   const last = prefs.peek().lastSymbol;
-  const chosen = has(last) ? last : has(DEFAULT_SYMBOL) ? DEFAULT_SYMBOL : bitcoin.symbol;
-  setQuery({ symbol: chosen }, 'replace');
+  const chosen = has(last) ? last : has(DEFAULT_SYMBOL) ? DEFAULT_SYMBOL : bitcoin.instrument;
+  setQuery({ instrument: chosen }, 'replace');
 }
 
 const subscription = computed(() => {
-  const { symbol: name, model, range, step, bins } = query.value;
-  return JSON.stringify({ symbol: name, model, range, step, bins, scale: 'log' });
+  const { instrument: name, model, range, step, bins } = query.value;
+  return JSON.stringify({ instrument: name, model, range, step, bins, scale: 'log' });
 });
 
 export function startView(): void {
   effect(chooseSymbol);
   effect(() => {
     const wanted = JSON.parse(subscription.value) as Parameters<typeof want>[0];
-    if (wanted.symbol === '') return;
+    if (wanted.instrument === '') return;
     untracked(() => {
       want(wanted);
       pin.value = null;
-      setPrefs({ lastSymbol: wanted.symbol });
+      setPrefs({ lastSymbol: wanted.instrument });
     });
   });
 }

@@ -67,7 +67,7 @@ function Coverage() {
 function LastLiquidation() {
   const row = liquidations.value[0];
   if (!row) return null;
-  const { contract } = splitSymbol(row.symbol);
+  const { contract } = splitSymbol(row.instrument);
   const price = formatPrice(row.price, chart.value?.priceDecimals ?? 2);
   return (
     <span class={`last-liq ${row.position_side}`} title="Newest realised liquidation">

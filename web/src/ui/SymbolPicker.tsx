@@ -22,14 +22,14 @@ const COMBOBOX = {
 export function filterInstruments(list: readonly Instrument[], text: string): Instrument[] {
   const words = text.toLowerCase().split(/[\s:/]+/).filter(Boolean);
   return list.filter((row) => {
-    const hay = `${row.symbol} ${row.coin} ${row.exchange}`.toLowerCase();
+    const hay = `${row.instrument} ${row.coin} ${row.exchange}`.toLowerCase();
     return words.every((word) => hay.includes(word));
   });
 }
 
 function choose(row: Instrument): void {
   panel.value = null;
-  setQuery({ symbol: row.symbol }, 'push');
+  setQuery({ instrument: row.instrument }, 'push');
 }
 
 function Row(props: { row: Instrument; active: boolean; id: string }) {
@@ -41,10 +41,10 @@ function Row(props: { row: Instrument; active: boolean; id: string }) {
       id={props.id}
       role="option"
       aria-selected={props.active}
-      data-symbol={row.symbol}
+      data-symbol={row.instrument}
       onClick={() => choose(row)}
     >
-      <strong>{splitSymbol(row.symbol).contract}</strong>
+      <strong>{splitSymbol(row.instrument).contract}</strong>
       <span class="muted">{row.exchange}</span>
       <span class="muted history">
         {row.bars > 0 ? `${formatAge(days)} of history` : 'no data yet'}
@@ -68,7 +68,7 @@ export function SymbolPicker() {
   useEffect(() => {
     setText('');
     if (open) void refreshInstruments();
-    setActive(Math.max(0, (instruments.peek() ?? []).findIndex((r) => r.symbol === symbol.peek())));
+    setActive(Math.max(0, (instruments.peek() ?? []).findIndex((r) => r.instrument === symbol.peek())));
   }, [open]);
   useEffect(() => list.current?.children[at]?.scrollIntoView({ block: 'nearest' }), [at]);
   const onKey = (event: KeyboardEvent): void => {
@@ -96,7 +96,7 @@ export function SymbolPicker() {
       />
       <ul id="symbol-list" role="listbox" aria-label="Contracts" ref={list}>
         {rows.map((row, i) => (
-          <Row key={row.symbol} row={row} active={i === at} id={`symbol-${i}`} />
+          <Row key={row.instrument} row={row} active={i === at} id={`symbol-${i}`} />
         ))}
       </ul>
       {rows.length === 0 && (
