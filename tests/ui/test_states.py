@@ -156,6 +156,14 @@ def test_no_instruments_says_what_to_do(page: Page, fake: Any) -> None:
     expect(page.get_by_test_id("empty")).to_contain_text("liqheat up")
 
 
+def test_instruments_which_come_later_are_shown(page: Page, fake: Any) -> None:
+    fake.instruments = []
+    page.goto("/")
+    expect(page.get_by_role("heading", name="No contracts yet")).to_be_visible()
+    fake.instruments = None
+    expect(page.locator("html[data-picture]")).to_be_attached(timeout=15_000)
+
+
 def test_partial_history_is_counted(page: Page, fake: Any) -> None:
     fake.status = {"columns": 120, "columns_wanted": 864, "collecting_since_ms": 0}
     open_page(page)

@@ -173,6 +173,8 @@ async function loadLists(): Promise<void> {
     instruments.value = await fetchInstruments();
     health.value = await fetchHealth();
     if (problem.value?.status === 0) problem.value = null;
+    // A first start lists nothing until the first history is in.
+    if (instruments.value.length === 0) window.setTimeout(() => void loadLists(), LIST_RETRY_MS);
   } catch (error) {
     if (error instanceof ApiError) problem.value = error.problem;
     window.setTimeout(() => void loadLists(), LIST_RETRY_MS);
