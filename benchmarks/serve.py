@@ -36,7 +36,6 @@ from liqheat.config import load_config
 from liqheat.market.events import Bar
 from liqheat.serve import replies
 from liqheat.serve.run import FeedBus, Server, running
-from liqheat.serve.sources import Source
 from liqheat.service import Feed, Query, Service
 from liqheat.store import Store
 
@@ -73,13 +72,12 @@ def fill(store: Store, bars: Any) -> None:
 @contextlib.asynccontextmanager
 async def world() -> AsyncIterator[tuple[Server, Service, FeedBus, Any]]:
     bars = synthetic(DAYS * 1440 + 2_000)
-    now = int(bars.start_ms[DAYS * 1440])
     with tempfile.TemporaryDirectory() as folder, Store.open(Path(folder)) as store:
         fill(store, bars[: DAYS * 1440])
         feed = Feed(store, "simulated", attached=True)
         config = load_config({"data_dir": folder, "port": 0}, environ={})
         server = Server(config)
-        async with running(config, [Source(feed, None, lambda: now)], server) as service:
+        async with running(config, [feed], server) as service:
             yield server, service, FeedBus(service, feed), bars
 
 
@@ -106,7 +104,7 @@ async def bench_reply(server: Server, service: Service) -> None:
         same = percentiles(await timed(400, lambda: http.get(url, headers=tag)))
     inside = percentiles(await timed(400, lambda: _asgi(server, url)))
     query = Query(SYMBOL, range="24h", step="1m")
-    heat = (await service.heatmap(query)).heatmap
+    heat = await service.heatmap(query)
     began = time.perf_counter()
     body = replies.heatmap_bytes(heat, "live", candles=False)
     packed = len(replies.encode_picture.__globals__["gzip"].compress(body, 6))

@@ -145,8 +145,8 @@ def import_(
     path: Path, instrument: str, pairs: tuple[str, ...], dry_run: bool, as_json: bool
 ) -> None:
     """Import a file, or a folder's files of one instrument. The same twice changes nothing."""
+    from liqheat.exchanges.base import wall_clock_ms
     from liqheat.exchanges.files import plan_import, run_import
-    from liqheat.serve.run import wall_clock_ms
     from liqheat.store import Store
 
     config = _config()
@@ -225,8 +225,8 @@ def plot(
     output: Path, width: int, height: int, light: bool, as_json: bool, **asked: Any
 ) -> None:
     """Draw a heatmap and realised liquidations from the store into a PNG file."""
+    from liqheat.exchanges.base import wall_clock_ms
     from liqheat.serve import plot as drawing
-    from liqheat.serve.run import wall_clock_ms
 
     heatmap, liquidations = _build(asked)
     drawing.save_png(
@@ -239,13 +239,13 @@ def plot(
 def _build(asked: dict[str, Any]) -> tuple[Heatmap, pa.Table]:
     """Return a heatmap and the realised liquidations in its window, as they were known."""
     from liqheat.serve.sources import open_for
-    from liqheat.service.stored import build_stored
+    from liqheat.service.window import build_stored
 
     config = _config()
     query = _query(asked)
     with contextlib.ExitStack() as stack:
         store = open_for(config, query.instrument, stack)
-        heatmap = build_stored(store, query, config.warmup_days)
+        heatmap = build_stored(store, query)
         end_ms = heatmap.end_ms(-1)
         if query.as_of_ms is not None:
             end_ms = min(end_ms, query.as_of_ms)

@@ -14,12 +14,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Protocol, get_args
 
 import pyarrow as pa
 
 from liqheat.errors import LiqheatError, StoreError, UnavailableError
-from liqheat.exchanges.base import Coverage, Exchange, Kind
+from liqheat.exchanges.base import Coverage, Exchange, Kind, State
 from liqheat.market.events import (
     Bar,
     Event,
@@ -29,15 +29,14 @@ from liqheat.market.events import (
     MarkPrice,
     OpenInterest,
 )
+from liqheat.market.units import DAY_MS
 from liqheat.store import SCHEMAS, Store
 
 log = logging.getLogger("liqheat.collect")
 
-State = Literal["starting", "live", "down", "refused", "ended"]
 #: (instrument, kind, ms done, ms in all)
 Progress = Callable[[str, str, int, int], None]
 
-DAY_MS = 86_400_000
 #: One fetch of history, and what a batch may hold before it is written.
 CHUNK_MS = 7 * DAY_MS
 BATCH_S, BATCH_ROWS, QUEUE_ROWS = 1.0, 1_000, 20_000

@@ -57,10 +57,6 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     browser: bool = True
     #: History that is fetched on first start.
     history_days: Annotated[float, Meta(gt=0, le=3650)] = 30.0
-    #: Bars read before a window, so that its levels have had time to build up.
-    warmup_days: Annotated[float, Meta(ge=0, le=365)] = 30.0
-    #: Threads for building heatmaps.
-    workers: Annotated[int, Meta(ge=1, le=64)] = 2
 
     @property
     def folder(self) -> Path:

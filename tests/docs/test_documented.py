@@ -19,8 +19,8 @@ from liqheat.exchanges._layouts import ALIASES
 from liqheat.serve import app, replies
 from liqheat.serve.export import COLUMN_ARRAYS
 from liqheat.serve.replies import ColumnQuery, HeatmapQuery
+from liqheat.service.feeds import InstrumentRow, Status
 from liqheat.service.query import RangeName, StepName
-from liqheat.service.status import InstrumentRow, Status
 
 
 def test_import_columns_are_documented(root):

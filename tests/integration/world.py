@@ -14,11 +14,10 @@ import websockets
 from liqheat.config import load_config
 from liqheat.market.events import Bars, OpenInterest
 from liqheat.serve.run import FeedBus, Server, running
-from liqheat.serve.sources import Source
-from liqheat.serve.wire import decode_frame
 from liqheat.service import Feed, Service
 from liqheat.service.picture import Delta, Picture
 from liqheat.store import Store
+from tests.frames import decode_frame
 from tests.market import MINUTE, SYMBOL, bar, fill, market
 from tests.unit.test_live import Client
 
@@ -66,9 +65,7 @@ async def world(
         fill(store, bars[:FIRST])
         feed = Feed(store, kind, attached=True)
         server = Server(config)
-        async with running(
-            config, [Source(feed, None, lambda: clock[0])], server
-        ) as service:
+        async with running(config, [feed], server) as service:
             service.clock_ms = service.catalogue._clock_ms = lambda: clock[0]
             async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
                 yield World(server, service, FeedBus(service, feed), store, bars, http)

@@ -12,11 +12,9 @@ from liqheat.serve.replies import HeatmapQuery
 from liqheat.service.query import (
     Query,
     UnknownParameterError,
-    choose_rows,
-    choose_window,
-    is_too_near,
     parse_query,
 )
+from liqheat.service.window import choose_rows, choose_window, is_too_near
 
 MINUTE, DAY = 60_000, 86_400_000
 NOW = 20_000 * DAY

@@ -13,7 +13,6 @@ from hypothesis.extra.numpy import arrays
 from liqheat.errors import BadInputError
 from liqheat.serve.wire import (
     compress,
-    decode_frame,
     decode_picture,
     delta_frame,
     encode_picture,
@@ -26,8 +25,8 @@ from liqheat.service.picture import (
     price_scale,
     scale_top,
     to_codes,
-    to_usd,
 )
+from tests.frames import decode_frame, to_usd
 
 GOLDEN = Path(__file__).parents[1] / "golden/wire"
 

@@ -25,7 +25,7 @@ from liqheat.engine.leverage import LOG_BIN, Bank, build_bank
 from liqheat.errors import BadInputError, UnavailableError
 from liqheat.market.events import Bars
 from liqheat.market.instrument import Instrument
-from liqheat.market.units import INTERVAL_MS
+from liqheat.market.units import DAY_MS, INTERVAL_MS
 
 F64 = NDArray[np.float64]
 F32 = NDArray[np.float32]
@@ -38,7 +38,6 @@ MODELS: tuple[Model, ...] = ("sharp", "zones", "calibrated")
 WARM_DAYS = 25.0
 #: How far the rows reach beyond the window's prices when not given.
 ROW_MARGIN = 0.10
-DAY_MS = 86_400_000
 
 
 class HeatmapParams(msgspec.Struct, frozen=True):

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from liqheat.exchanges._agents import SECONDS, STEP_MS, STEPS_A_DAY
 from liqheat.exchanges._market import Market
 from liqheat.market.events import Bar
+from liqheat.market.units import DAY_MS
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 Columns = dict[str, NDArray[Any]]
 
 MINUTE_MS = 60_000
-DAY_MS = 86_400_000
 _PER_MINUTE = MINUTE_MS // STEP_MS
 #: A forced order is at most about this large, unless the position is twelve times larger.
 _ORDER_USD = 30_000.0

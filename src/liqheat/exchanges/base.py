@@ -15,8 +15,9 @@ Rules for implementations
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Sequence
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol
 
 import msgspec
 import pyarrow as pa
@@ -25,8 +26,15 @@ from liqheat.market.events import Completeness, Event
 from liqheat.market.instrument import Instrument
 
 Mode = Literal["live", "simulated", "replay"]
+#: How collecting from an exchange fares.
+State = Literal["starting", "live", "down", "refused", "ended"]
 #: The kinds of history an exchange may be asked for; the store has a table for each.
 Kind = Literal["bars", "open_interest", "mark", "funding", "liquidations"]
+
+
+def wall_clock_ms() -> int:
+    """Return the machine's time in milliseconds UTC."""
+    return time.time_ns() // 1_000_000
 
 
 class Coverage(msgspec.Struct, frozen=True):
@@ -42,7 +50,6 @@ class Coverage(msgspec.Struct, frozen=True):
     history_days: float = 0.0
 
 
-@runtime_checkable
 class Exchange(Protocol):
     """One source of market data."""
 

@@ -14,7 +14,6 @@ Instruments keep their names; that the data is old is said by ``mode``.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any, Protocol
 
@@ -24,7 +23,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from liqheat.errors import BadInputError, UnavailableError
-from liqheat.exchanges.base import Coverage, Kind, Mode
+from liqheat.exchanges.base import Coverage, Kind, Mode, wall_clock_ms
 from liqheat.market.events import (
     Bar,
     Completeness,
@@ -36,10 +35,10 @@ from liqheat.market.events import (
     OpenInterest,
 )
 from liqheat.market.instrument import Instrument
+from liqheat.market.units import DAY_MS
 
 I64 = NDArray[np.int64]
 
-DAY_MS = 86_400_000
 #: History wanted before the first streamed event: the model's warm-up.
 WARM_UP_MS = 30 * DAY_MS
 #: How much is read and sorted at a time [ms of recorded time].
@@ -83,11 +82,6 @@ class Tables(Protocol):
     def instruments(self) -> Sequence[Any]:
         """Return instruments, or objects which have one as ``.instrument``."""
         ...
-
-
-def wall_clock_ms() -> int:
-    """Return the machine's time in milliseconds UTC."""
-    return time.time_ns() // 1_000_000
 
 
 class ReplayExchange:

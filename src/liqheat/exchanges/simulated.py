@@ -15,7 +15,6 @@ The clock and the sleep are arguments. At ``speed`` 60 an hour passes in a minut
 from __future__ import annotations
 
 import asyncio
-import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -28,8 +27,8 @@ from numpy.typing import NDArray
 from liqheat.errors import BadInputError
 from liqheat.exchanges._agents import STEP_MS, regime_named
 from liqheat.exchanges._market import OPEN, Market, Positions
-from liqheat.exchanges._tape import DAY_MS, MINUTE_MS, Columns, Tape
-from liqheat.exchanges.base import Coverage, Kind, Mode
+from liqheat.exchanges._tape import MINUTE_MS, Columns, Tape
+from liqheat.exchanges.base import Coverage, Kind, Mode, wall_clock_ms
 from liqheat.market.events import (
     Bar,
     DepthSnapshot,
@@ -41,6 +40,7 @@ from liqheat.market.events import (
     Side,
 )
 from liqheat.market.instrument import SHIPPED, Instrument
+from liqheat.market.units import DAY_MS
 
 F64 = NDArray[np.float64]
 Feed = Literal["full", "sampled_1s_largest"]
@@ -64,11 +64,6 @@ BAR_NAMES = (
 _TICK_S = 1.0
 #: How much is simulated before other tasks get a turn [ms of market time].
 _PORTION_MS = DAY_MS // 4
-
-
-def wall_clock_ms() -> int:
-    """Return the machine's time in milliseconds UTC."""
-    return time.time_ns() // 1_000_000
 
 
 @dataclass(frozen=True)

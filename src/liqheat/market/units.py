@@ -24,6 +24,7 @@ Milliseconds = NewType("Milliseconds", int)
 
 F64 = NDArray[np.float64]
 
+DAY_MS = 86_400_000
 #: Interval and range names used by the API, the page and the command line [ms].
 INTERVAL_MS: dict[str, int] = {
     "1m": 60_000, "3m": 180_000, "5m": 300_000, "15m": 900_000, "30m": 1_800_000,

@@ -7,7 +7,7 @@ same, and kept by a key which changes whenever the data do.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -26,8 +26,10 @@ from liqheat import __version__
 from liqheat.config import Config
 from liqheat.engine import MODEL_VERSION
 from liqheat.errors import BadInputError
+from liqheat.exchanges.base import Mode
 from liqheat.serve import replies
 from liqheat.serve.http import (
+    JSON,
     PROBLEM,
     ASGIApp,
     Body,
@@ -49,6 +51,7 @@ BINARY = "application/octet-stream"
 MAX_BODY_BYTES = 64 << 20
 
 Q = TypeVar("Q", bound=msgspec.Struct)
+T = TypeVar("T")
 AppRequest = Request[Any, Any, State]
 
 
@@ -197,15 +200,16 @@ async def instruments(request: AppRequest) -> Response[replies.InstrumentsReply]
     return reply(request, make_body(msgspec.json.encode(answer)), mode=mode)
 
 
-async def _heat_reply(
+async def _answer(
     request: AppRequest,
     query: Query,
     variant: tuple[object, ...],
-    encode: Callable[..., bytes],
+    find: Callable[[Service], Awaitable[T]],
+    encode: Callable[[T, Mode], bytes],
     *,
-    media: str = "application/json",
-    last_only: bool = False,
+    media: str = JSON,
 ) -> Response[Any]:
+    """Answer with what is found, encoded once for all who ask for the same."""
     context = _context(request)
     service = context.service
     key = await service.key(query)
@@ -213,9 +217,9 @@ async def _heat_reply(
     place = (key, mode, variant)
     body = context.bodies.kept(place)
     if body is None:
-        answer = await service.heatmap(query, last_only=last_only)
+        found = await find(service)
         body = await context.bodies.get(
-            place, lambda: make_body(encode(answer.heatmap, mode), media)
+            place, lambda: make_body(encode(found, mode), media)
         )
     return reply(request, body, mode=mode)
 
@@ -224,11 +228,13 @@ async def _heat_reply(
 async def heatmap(request: AppRequest) -> Response[replies.HeatmapReply]:
     """Give the heatmap as JSON cells, or with format=bin as the binary heat body."""
     query = _query(request, replies.HeatmapQuery)
-    if query.format == "json":
-        return await _heat_reply(request, query, ("json",), replies.heatmap_json)
     candles = bool(query.candles)
-    return await _heat_reply(
-        request, query, ("bin", candles),
+    if query.format == "json":
+        return await _answer(
+            request, query, ("json",), lambda s: s.heatmap(query), replies.heatmap_json
+        )
+    return await _answer(
+        request, query, ("bin", candles), lambda s: s.heatmap(query),
         lambda heat, mode: replies.heatmap_bytes(heat, mode, candles=candles), media=BINARY,
     )  # fmt: skip
 
@@ -237,15 +243,21 @@ async def heatmap(request: AppRequest) -> Response[replies.HeatmapReply]:
 async def price_map(request: AppRequest) -> Response[replies.MapReply]:
     """Give the current profile over price, whole and by leverage, with cumulative sums."""
     query = _query(request, Query)
-    return await _heat_reply(request, query, ("map",), replies.map_json, last_only=True)
+    return await _answer(
+        request,
+        query,
+        ("map",),
+        lambda s: s.heatmap(query, last_only=True),
+        replies.map_json,
+    )
 
 
 @get(f"{API}/column", operation_class=_asks(replies.ColumnQuery), responses=_PROBLEMS)
 async def column(request: AppRequest) -> Response[replies.ColumnReply]:
     """Give one column, exact: the figures behind the colours."""
     query = _query(request, replies.ColumnQuery)
-    return await _heat_reply(
-        request, query, ("column", query.t),
+    return await _answer(
+        request, query, ("column", query.t), lambda s: s.heatmap(query),
         lambda heat, mode: replies.column_json(heat, mode, query.t),
     )  # fmt: skip
 
@@ -254,17 +266,10 @@ async def column(request: AppRequest) -> Response[replies.ColumnReply]:
 async def bars(request: AppRequest) -> Response[replies.BarsReply]:
     """Give the window's bars as stored, with open interest and gaps."""
     query = _query(request, Query)
-    context = _context(request)
-    key = await context.service.key(query)
-    mode = context.service.catalogue.mode(context.service.catalogue.find(query.instrument))
-    body = context.bodies.kept((key, mode, "bars"))
-    if body is None:
-        found, _ = await context.service.bars(query)
-        body = await context.bodies.get(
-            (key, mode, "bars"),
-            lambda: make_body(replies.bars_json(found, query.instrument, mode)),
-        )
-    return reply(request, body, mode=mode)
+    return await _answer(
+        request, query, ("bars",), lambda s: s.bars(query),
+        lambda found, mode: replies.bars_json(found, query.instrument, mode),
+    )  # fmt: skip
 
 
 @get(f"{API}/openapi.json", include_in_schema=False)

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from liqheat.engine.heatmap import Heatmap, Quality
 from liqheat.errors import BadInputError
+from liqheat.exchanges.base import Mode
 from liqheat.market.events import Bars
 from liqheat.serve.wire import encode_picture
-from liqheat.service.picture import Mode, Picture, price_scale, scale_top, to_codes
+from liqheat.service.feeds import ExchangeState, InstrumentRow
+from liqheat.service.picture import Picture, price_scale, scale_top, to_codes
 from liqheat.service.query import Query
-from liqheat.service.status import ExchangeState, InstrumentRow
 
 Numbers = list[float | None]
 

@@ -13,7 +13,6 @@ import errno
 import ipaddress
 import logging
 import socket
-import time
 import webbrowser
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, cast
@@ -23,10 +22,11 @@ import uvicorn
 from liqheat import collect
 from liqheat.config import Config
 from liqheat.errors import LiqheatError, ServeError, UnavailableError
-from liqheat.exchanges.base import Exchange
+from liqheat.exchanges.base import Exchange, State, wall_clock_ms
 from liqheat.market.events import Event
+from liqheat.market.units import DAY_MS
 from liqheat.serve.app import create_app
-from liqheat.serve.sources import Source, open_simulated, open_sources, open_stored
+from liqheat.serve.sources import open_feeds, open_simulated, open_stored
 from liqheat.serve.warm import warm_up
 from liqheat.service import Feed, Service
 
@@ -37,7 +37,6 @@ Say = Callable[[str], None]
 MAX_CLIENT_FRAME = 8_192
 #: How long open requests and sockets get on a stop [s].
 STOP_S = 3
-DAY_MS = 86_400_000
 BACKLOG = 2_048
 
 
@@ -125,10 +124,10 @@ class FeedBus:
 
     def publish(self, event: Event) -> None:
         """Hand over one event."""
-        self._service.heard(self._feed)
+        self._feed.heard_ms, self._feed.state = self._service.clock_ms(), "live"
         self._service.publish(event)
 
-    def report(self, exchange: str, state: collect.State, detail: str) -> None:
+    def report(self, exchange: str, state: State, detail: str) -> None:
         """Note the collector's state."""
         log.info("collector exchange=%s state=%s detail=%s", exchange, state, detail)
         self._feed.state, self._feed.detail = state, detail
@@ -136,20 +135,17 @@ class FeedBus:
 
 @contextlib.asynccontextmanager
 async def running(
-    config: Config, sources: Sequence[Source], server: Server
+    config: Config, feeds: Sequence[Feed], server: Server
 ) -> AsyncIterator[Service]:
-    """Serve sources and run their collectors inside the block; end them all after it."""
-    service = Service(
-        [source.feed for source in sources], clock_ms=wall_clock_ms,
-        warmup_days=config.warmup_days, workers=config.workers, prepare=warm_up,
-    )  # fmt: skip
+    """Serve feeds and run their collectors inside the block; end them all after it."""
+    service = Service(feeds, clock_ms=wall_clock_ms, prepare=warm_up)
     collectors: list[asyncio.Task[None]] = []
     try:
         await server.start(service)
         collectors = [
-            asyncio.create_task(_collect(source.exchange, source, service, config))
-            for source in sources
-            if source.exchange is not None
+            asyncio.create_task(_collect(feed.exchange, feed, service, config))
+            for feed in feeds
+            if feed.exchange is not None
         ]
         yield service
     finally:
@@ -160,13 +156,13 @@ async def running(
 
 
 async def _collect(
-    exchange: Exchange, source: Source, service: Service, config: Config
+    exchange: Exchange, feed: Feed, service: Service, config: Config
 ) -> None:
-    bus = FeedBus(service, source.feed)
+    bus = FeedBus(service, feed)
     try:
         await collect.run(
-            exchange, source.feed.store, bus, clock_ms=source.clock_ms,
-            history_days=config.history_days, instruments=source.instruments,
+            exchange, feed.store, bus, clock_ms=feed.clock_ms,
+            history_days=config.history_days, instruments=feed.instruments,
         )  # fmt: skip
     except LiqheatError as error:
         log.error("collector_ended exchange=%s error=%s", exchange.name, error)
@@ -176,11 +172,6 @@ async def _collect(
         bus.report(exchange.name, "down", f"the collector failed: {error}")
     finally:
         await exchange.close()
-
-
-def wall_clock_ms() -> int:
-    """Return the machine's time in milliseconds UTC."""
-    return time.time_ns() // 1_000_000
 
 
 def up(config: Config, say: Say) -> None:
@@ -225,15 +216,13 @@ async def _collect_only(
             "collect from the simulated market with --simulated"
         )
     with contextlib.ExitStack() as stack:
-        source = open_simulated(config, stack, wall_clock_ms)
-        say(
-            f"liqheat: collecting the SIMULATED market into {source.feed.store.file.parent}"
-        )
-        exchange = cast(Exchange, source.exchange)
+        feed = open_simulated(config, stack)
+        say(f"liqheat: collecting the SIMULATED market into {feed.store.file.parent}")
+        exchange = cast(Exchange, feed.exchange)
         try:
             await collect.run(
-                exchange, source.feed.store, _Quiet(), clock_ms=source.clock_ms,
-                history_days=config.history_days, instruments=source.instruments,
+                exchange, feed.store, _Quiet(), clock_ms=feed.clock_ms,
+                history_days=config.history_days, instruments=feed.instruments,
                 progress=lambda name, kind, done, total: progress(
                     done // DAY_MS, max(1, total // DAY_MS), f"{name} {kind}"
                 ),
@@ -246,7 +235,7 @@ class _Quiet:
     def publish(self, event: Event) -> None:
         """Nobody listens."""
 
-    def report(self, exchange: str, state: collect.State, detail: str) -> None:
+    def report(self, exchange: str, state: State, detail: str) -> None:
         """Log it."""
         log.info("collector exchange=%s state=%s detail=%s", exchange, state, detail)
 
@@ -256,14 +245,14 @@ async def _up(config: Config, say: Say, *, collecting: bool) -> None:
     with contextlib.ExitStack() as stack:
         stack.callback(server.socket.close)
         if collecting:
-            sources = open_sources(config, say, stack, wall_clock_ms)
+            feeds = open_feeds(config, say, stack)
         else:
-            sources = open_stored(config, stack)
-            if not sources:
+            feeds = open_stored(config, stack)
+            if not feeds:
                 raise UnavailableError(
                     f"{config.folder}: nothing is stored here yet; import or collect first"
                 )
-        async with running(config, sources, server):
+        async with running(config, feeds, server):
             say(f"liqheat: {server.url}")
             if not ipaddress.ip_address(server.socket.getsockname()[0]).is_loopback:
                 say("liqheat: anyone who can reach this machine can see it (--host)")

@@ -1,4 +1,4 @@
-"""Which data ``up`` shows, each source in a store of its own.
+"""Which data ``up`` shows, each feed in a store of its own.
 
 --replay PATH    a data folder or a file, played back from a scratch store, which holds
                  only what the replay clock has passed: nothing is known before its time
@@ -13,21 +13,20 @@ import contextlib
 import re
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from liqheat.config import Config
 from liqheat.errors import BadInputError
-from liqheat.exchanges.base import Exchange
+from liqheat.exchanges.base import wall_clock_ms
 from liqheat.exchanges.files import plan_import, run_import
 from liqheat.exchanges.replay import ReplayExchange
 from liqheat.exchanges.simulated import SimulatedExchange
 from liqheat.market.instrument import SHIPPED
+from liqheat.market.units import DAY_MS
 from liqheat.service import Feed
 from liqheat.store import Store
 
 Say = Callable[[str], None]
-Clock = Callable[[], int]
 
 STORE_FILE = "liqheat.db"
 #: Simulated instruments which ``up`` runs; each costs seconds of simulated past at a start.
@@ -37,76 +36,60 @@ DEFAULT_REPLAY_SPEED = 60.0
 _IMPORTED_MS = 1_700_000_000_000
 
 
-@dataclass(eq=False)
-class Source:
-    """A feed, and the exchange that fills its store while we run."""
-
-    feed: Feed
-    exchange: Exchange | None
-    clock_ms: Clock
-    instruments: tuple[str, ...] | None = None
-
-
-def open_sources(
-    config: Config, say: Say, stack: contextlib.ExitStack, clock_ms: Clock
-) -> list[Source]:
+def open_feeds(config: Config, say: Say, stack: contextlib.ExitStack) -> list[Feed]:
     """Open what ``up`` shows; ``stack`` closes it. Says in one line what that is."""
     if config.replay is not None:
-        source = open_replay(config, say, stack)
-        say(f"liqheat: replaying {config.replay} at {source.feed.speed:g}x")
-        return [source]
-    sources = open_stored(config, stack)
-    if sources:
+        feed = open_replay(config, say, stack)
+        say(f"liqheat: replaying {config.replay} at {feed.speed:g}x")
+        return [feed]
+    feeds = open_stored(config, stack)
+    if feeds:
         say(
             f"liqheat: no live exchange in this version; showing the recorded data in "
             f"{config.folder} (play it with --replay {config.folder})"
         )
-    if config.simulated or not sources:
-        if not sources:
+    if config.simulated or not feeds:
+        if not feeds:
             say(
                 "liqheat: no exchange can be reached (no live exchange in this version) and "
                 "nothing is stored; starting the SIMULATED market: no real prices"
             )
-        sources.append(open_simulated(config, stack, clock_ms))
-    return sources
+        feeds.append(open_simulated(config, stack))
+    return feeds
 
 
-def open_stored(config: Config, stack: contextlib.ExitStack) -> list[Source]:
+def open_stored(config: Config, stack: contextlib.ExitStack) -> list[Feed]:
     """Open the data folder for reading; empty where nothing is stored."""
     if not (config.folder / STORE_FILE).exists():
         return []
     store = stack.enter_context(Store.open(config.folder, mode="r"))
     if not any("bars" in one.spans for one in store.instruments()):
         return []
-    return [Source(Feed(store), None, lambda: 0)]
+    return [Feed(store)]
 
 
-def open_simulated(config: Config, stack: contextlib.ExitStack, clock_ms: Clock) -> Source:
+def open_simulated(config: Config, stack: contextlib.ExitStack) -> Feed:
     """Open the simulated market; the same one goes on where it was left."""
     speed = config.speed or 1.0
     folder = _simulated_folder(config) if speed == 1.0 else _scratch(stack)
-    exchange = SimulatedExchange(
-        seed=config.seed,
-        regime=config.regime,
-        history_days=config.history_days,
-        speed=speed,
-    )
     store = stack.enter_context(Store.open(folder))
     spans = [store.span("bars", name) for name in SIMULATED]
     start = min((span.start_ms for span in spans if span is not None), default=None)
-    if start is not None:
-        exchange = SimulatedExchange(
-            seed=config.seed, regime=config.regime, speed=speed, start_ms=start,
-            history_days=(clock_ms() - start) / 86_400_000,
-        )  # fmt: skip
-    feed = Feed(
-        store, "simulated", attached=True, speed=None if speed == 1.0 else speed,
-        coverage=exchange.coverage,
+    days = config.history_days if start is None else (wall_clock_ms() - start) / DAY_MS
+    exchange = SimulatedExchange(
+        seed=config.seed,
+        regime=config.regime,
+        history_days=days,
+        speed=speed,
+        start_ms=start,
+    )
+    return Feed(
+        store, "simulated", attached=True, exchange=exchange, clock_ms=exchange.clock_ms,
+        instruments=SIMULATED, speed=None if speed == 1.0 else speed,
     )  # fmt: skip
-    return Source(feed, exchange, exchange.clock_ms, SIMULATED)
 
 
-def open_replay(config: Config, say: Say, stack: contextlib.ExitStack) -> Source:
+def open_replay(config: Config, say: Say, stack: contextlib.ExitStack) -> Feed:
     """Open a recording and a scratch store that it is played into."""
     path = Path(str(config.replay)).expanduser()
     speed = config.speed or DEFAULT_REPLAY_SPEED
@@ -116,9 +99,10 @@ def open_replay(config: Config, say: Say, stack: contextlib.ExitStack) -> Source
         recording = _imported(path, config, say, stack)
     exchange = ReplayExchange(recording, speed=speed)
     store = stack.enter_context(Store.open(_scratch(stack)))
-    feed = Feed(store, "replay", attached=True, speed=speed, coverage=exchange.coverage)
-    names = (config.instrument,) if config.instrument else None
-    return Source(feed, exchange, exchange.clock_ms, names)
+    return Feed(
+        store, "replay", attached=True, exchange=exchange, clock_ms=exchange.clock_ms,
+        instruments=(config.instrument,) if config.instrument else None, speed=speed,
+    )  # fmt: skip
 
 
 def open_for(config: Config, instrument: str, stack: contextlib.ExitStack) -> Store:

@@ -1,4 +1,4 @@
-"""Bytes of the picture: the binary heat body and the WebSocket frames, both ways.
+"""Bytes of the picture: the binary heat body, both ways, and the WebSocket frames.
 
 Everything is little-endian. The heat body (HTTP ``format=bin``, and gzipped in a SNAPSHOT):
 
@@ -51,8 +51,7 @@ _FRAME = struct.Struct("<BQ")
 _COLUMN = struct.Struct("<I5f")
 _LOG, _SIMULATED, _REPLAY, _CANDLES = 1, 2, 4, 8
 _MODELS = ("sharp", "zones", "calibrated")
-_DELTAS: dict[int, DeltaKind] = {2: "append", 3: "replace", 4: "sparse"}
-_TYPES = {kind: number for number, kind in _DELTAS.items()}
+_TYPES: dict[DeltaKind, int] = {"append": 2, "replace": 3, "sparse": 4}
 #: Level 6 costs 9 ms for 1440 x 400 and is 10 % smaller than level 1.
 _LEVEL = 6
 
@@ -151,43 +150,3 @@ def delta_frame(delta: Delta) -> bytes:
         return head + body + delta.codes.tobytes()
     count = struct.pack("<H", len(delta.bins))
     return head + body + count + delta.bins.astype("<u2").tobytes() + delta.codes.tobytes()
-
-
-def decode_frame(data: bytes) -> Picture | Delta | int:
-    """Return what a frame holds: a picture, a delta, or a heartbeat's seq.
-
-    Raises
-    ------
-    BadInputError
-        The frame is of no known type or has the wrong length.
-    """
-    if len(data) < _FRAME.size:
-        raise _bad("shorter than a frame", len(data))
-    kind, seq = _FRAME.unpack_from(data)
-    if kind == 5:
-        return int(seq)
-    if kind == 1:
-        try:
-            return decode_picture(gzip.decompress(data[_FRAME.size :]))
-        except (OSError, EOFError) as error:
-            raise _bad("not gzip", str(error)) from error
-    if kind not in _DELTAS:
-        raise _bad("unknown frame type", kind)
-    return _decode_delta(data, _DELTAS[kind], seq)
-
-
-def _decode_delta(data: bytes, kind: DeltaKind, seq: int) -> Delta:
-    at = _FRAME.size + _COLUMN.size
-    if len(data) < at + (2 if kind == "sparse" else 0):
-        raise _bad("shorter than a column frame", len(data))
-    column, *candle = _COLUMN.unpack_from(data, _FRAME.size)
-    if kind != "sparse":
-        return Delta(
-            kind, seq, column, tuple(candle), np.frombuffer(data, np.uint8, offset=at)
-        )
-    (count,) = struct.unpack_from("<H", data, at)
-    if len(data) != at + 2 + 3 * count:
-        raise _bad(f"a sparse frame of {count} bins", len(data))
-    bins = np.frombuffer(data, "<u2", count, at + 2)
-    codes = np.frombuffer(data, np.uint8, count, at + 2 + 2 * count)
-    return Delta(kind, seq, column, tuple(candle), codes, bins.astype(np.uint16))

@@ -1,9 +1,9 @@
 """Store and live events to current heatmaps: what the servers show.
 
-``query`` (what may be asked), ``picture`` (USD to one byte), ``cache`` (one build for many
-viewers), ``live`` (one view kept up to date), ``tape`` (what came in lately), ``feeds`` (where
-data come from), ``stored`` (a heatmap from a store alone), ``status`` (what is said of them),
-``core`` (the service itself). Nothing here knows HTTP or frames: views give deltas, ``serve``
+``query`` (what may be asked), ``window`` (a heatmap from stored bars), ``picture`` (USD to one
+byte), ``cache`` (one build for many viewers), ``live`` (one view kept up to date), ``tape`` (what
+came in lately), ``feeds`` (where data come from and what is said of them), ``core`` (the
+service itself). Nothing here knows HTTP or frames: views give deltas, ``serve``
 turns them into bytes once.
 """
 

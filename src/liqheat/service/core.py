@@ -24,20 +24,22 @@ from liqheat.engine import MODEL_VERSION
 from liqheat.engine.heatmap import Heatmap
 from liqheat.errors import BadInputError, LiqheatError, UnavailableError
 from liqheat.market.events import Bars, Event, Liquidation
+from liqheat.market.units import interval_name
 from liqheat.service.cache import BuildCache, BusyError
-from liqheat.service.feeds import Catalogue, Entry, Feed
-from liqheat.service.live import Built, LiveView, build_view
-from liqheat.service.picture import Delta, Mode
-from liqheat.service.query import Query
-from liqheat.service.status import (
-    DAY_MS,
+from liqheat.service.feeds import (
+    Catalogue,
     CoverageFlags,
+    Entry,
     ExchangeState,
+    Feed,
     InstrumentRow,
     Status,
 )
-from liqheat.service.stored import build_for, load_for, plan
+from liqheat.service.live import Built, LiveView, build_view
+from liqheat.service.picture import Delta
+from liqheat.service.query import Query
 from liqheat.service.tape import Tape
+from liqheat.service.window import build_for, load_for, plan
 
 log = logging.getLogger("liqheat.service")
 T = TypeVar("T")
@@ -49,6 +51,8 @@ FLUSH_S, FLUSH_SHARE = 0.03, 0.5
 FOLLOW_S = 2.0
 #: Rows of the store taken one by one; more are a new build.
 MAX_FOLLOWED = 200
+#: Builds at once: kernels release the GIL, but a desktop has other things to do as well.
+BUILD_THREADS = 2
 #: Heatmaps kept in memory [bytes].
 MAX_KEPT_BYTES = 256 << 20
 #: Distinct live views at once; each costs memory, and time at every update.
@@ -65,21 +69,13 @@ class Listener(Protocol):
         """Take liquidations as they happen."""
 
 
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """A built heatmap, its mode, and a key that changes whenever it would."""
-
-    heatmap: Heatmap
-    mode: Mode
-    key: Hashable
-
-
 @dataclass(eq=False)
 class _Watched:
     view: LiveView
     listeners: list[Listener]
     rebuilding: asyncio.Task[None] | None = None
     rebuilt_at: float = -1e9
+    warned: bool = False
 
 
 class _Market:
@@ -102,10 +98,6 @@ class Service:
         Their stores; closed by whoever opened them.
     clock_ms : callable
         Wall clock, ms UTC.
-    warmup_days : float
-        Bars read before a window, so that its levels have had time to build up.
-    workers : int
-        Threads for builds.
     prepare : callable, optional
         Awaited before the first build, e.g. what compiles the kernels.
     """
@@ -115,15 +107,12 @@ class Service:
         feeds: Sequence[Feed],
         *,
         clock_ms: Callable[[], int],
-        warmup_days: float = 30.0,
-        workers: int = 2,
         prepare: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.clock_ms = clock_ms
         self.started_ms = clock_ms()
         self.catalogue = Catalogue(feeds, clock_ms)
-        self._warmup_ms = int(warmup_days * DAY_MS)
-        self.threads = ThreadPoolExecutor(workers, thread_name_prefix="liqheat-build")
+        self.threads = ThreadPoolExecutor(BUILD_THREADS, thread_name_prefix="liqheat-build")
         self._markets: dict[str, _Market] = {}
         self._opening: dict[Query, asyncio.Task[LiveView]] = {}
         self._heatmaps: BuildCache[Heatmap] = BuildCache(
@@ -188,9 +177,7 @@ class Service:
 
     def state_of(self, entry: Entry) -> ExchangeState:
         """Return how fresh an instrument is."""
-        return self.catalogue.state(
-            entry, self._market(entry.stored.instrument.name).tape.data_ms
-        )
+        return self.catalogue.state(entry, self._market(entry.name).tape.data_ms)
 
     def _market(self, name: str) -> _Market:
         return self._markets.setdefault(name, _Market())
@@ -202,7 +189,7 @@ class Service:
         entry = await self.entry(query.instrument)
         return _base(query), entry.bars, self._market(query.instrument).tape.end_ms
 
-    async def heatmap(self, query: Query, *, last_only: bool = False) -> Answer:
+    async def heatmap(self, query: Query, *, last_only: bool = False) -> Heatmap:
         """Return the heatmap of a query; ``last_only``: its newest bar as the only column.
 
         Raises
@@ -221,14 +208,13 @@ class Service:
             return build_for(query, bars(), entry.stored.instrument, last_only=last_only)
 
         await self._ready()
-        heatmap = await self._heatmaps.get((key, last_only), build)
-        return Answer(heatmap, self.catalogue.mode(entry), key)
+        return await self._heatmaps.get((key, last_only), build)
 
     async def _ready(self) -> None:
         if self._prepared is not None and not self._prepared.done():
             await asyncio.shield(self._prepared)
 
-    async def bars(self, query: Query) -> tuple[Bars, Mode]:
+    async def bars(self, query: Query) -> Bars:
         """Return the window's bars as stored, without warm-up."""
         entry = await self.entry(query.instrument)
         load = self._loader(_base(query), entry)
@@ -238,7 +224,7 @@ class Service:
             window, _ = plan(query, found)
             return found[int(np.searchsorted(found.start_ms, window.start_ms)) :]
 
-        return await self.in_thread(cut), self.catalogue.mode(entry)
+        return await self.in_thread(cut)
 
     async def liquidations(self, instrument: str, start_ms: int) -> list[Liquidation]:
         """Return the newest stored and live liquidations since ``start_ms``, oldest first.
@@ -268,7 +254,7 @@ class Service:
         if entry.bars is None:
             raise UnavailableError(f"{query.instrument}: no bars are stored yet")
         store, end = entry.feed.store, entry.bars.end_ms
-        return lambda: load_for(store, query, end, self._warmup_ms, tape.extend)
+        return lambda: load_for(store, query, end, tape.extend)
 
     # -- live views --------------------------------------------------------------------
 
@@ -356,11 +342,6 @@ class Service:
                 market.told = market.taken
         self._schedule(event.instrument)
 
-    def heard(self, feed: Feed) -> None:
-        """Note that a feed's collector has just received something."""
-        feed.heard_ms = self.clock_ms()
-        feed.state = "live"
-
     def _schedule(self, name: str) -> None:
         market = self._markets[name]
         market.pending = True
@@ -392,7 +373,10 @@ class Service:
 
     def _advance(self, watched: _Watched, tape: Tape) -> None:
         view = watched.view
-        if view.live.interval_ms != tape.interval_ms:
+        if foreign := _foreign(view, tape):
+            if not watched.warned:
+                log.warning("not_live instrument=%s %s", view.query.instrument, foreign)
+            watched.warned = True
             return
         deltas = view.advance(tape.after(view.end_ms), tape.progress)
         if deltas is None or deltas:
@@ -433,9 +417,7 @@ class Service:
             return
         tape, interval = market.tape, view.live.interval_ms
         known = max(view.end_ms, tape.end_ms or 0)
-        warmer = span.start_ms < view.first_bar_ms and view.first_bar_ms > view.warm_from(
-            self._warmup_ms
-        )
+        warmer = span.start_ms < view.first_bar_ms and view.first_bar_ms > view.warm_from_ms
         if warmer or span.end_ms > known + MAX_FOLLOWED * interval:
             view.outdated = True
         elif span.end_ms > known and not entry.feed.attached:
@@ -451,50 +433,56 @@ class Service:
 
     def status(self, query: Query, view: LiveView | None) -> Status:
         """Return the state of a view, or of an instrument which cannot be drawn yet."""
+        head: dict[str, Any] = {"instrument": query.instrument, "model": query.model,
+                "model_version": MODEL_VERSION, "server_ms": self.clock_ms()}  # fmt: skip
         try:
             entry = self.catalogue.find(query.instrument)
         except LiqheatError as error:
-            return _no_status(
-                query, self.catalogue.overall_mode(), self.clock_ms(), str(error)
-            )
-        tape, feed, bars = self._market(query.instrument).tape, entry.feed, entry.bars
-        data_ms = tape.data_ms or (bars.end_ms if bars else None)
-        kinds = entry.stored.spans
-        has = feed.coverage
+            return Status(mode=self.catalogue.overall_mode(), note=str(error), **head)
+        state, bars, foreign = self.state_of(entry), entry.bars, ""
+        data_ms = self._market(entry.name).tape.data_ms or (bars.end_ms if bars else None)
+        drawn: dict[str, Any] = {}
+        if view is not None:
+            foreign = _foreign(view, self._market(entry.name).tape)
+            data_ms = view.end_ms if foreign else data_ms
+            drawn = {
+                "step_ms": view.step_ms, "columns": view.columns,
+                "columns_wanted": view.window.wanted, "last_price": view.last_price,
+                "warm_days": view.quality.warm_days, "usd_scale": view.quality.usd_scale,
+            }  # fmt: skip
         return Status(
-            mode=self.catalogue.mode(entry), instrument=query.instrument, model=query.model,
-            model_version=MODEL_VERSION, step_ms=view.step_ms if view else None,
-            data_ms=data_ms, server_ms=self.clock_ms(), replay_speed=feed.speed,
-            columns=view.columns if view else 0,
-            columns_wanted=view.window.wanted if view else 0,
+            mode=self.catalogue.mode(entry), data_ms=data_ms,
+            replay_speed=entry.feed.speed, exchanges=[state],
             collecting_since_ms=bars.start_ms if bars else None,
-            coverage=CoverageFlags(
-                open_interest=view.has.open_interest if view else "open_interest" in kinds,
-                taker_volume=view.has.taker_volume if view else False,
-                mark=view.has.mark if view else "mark" in kinds,
-                liquidations=bool(
-                    "liquidations" in kinds or tape.liquidations
-                    or (has is not None and has.liquidations is not None)
-                ),
-            ),
-            warm_days=view.quality.warm_days if view else 0.0,
-            usd_scale=view.quality.usd_scale if view else "relative",
-            last_price=view.last_price if view else None,
-            exchanges=[self.state_of(entry)],
-            note=self.catalogue.note(entry) or ("" if view else "No data yet."),
+            coverage=self._coverage(entry, view),
+            note=foreign or state.detail or ("" if view else "No data yet."), **head, **drawn,
         )  # fmt: skip
+
+    def _coverage(self, entry: Entry, view: LiveView | None) -> CoverageFlags:
+        kinds, exchange = entry.stored.spans, entry.feed.exchange
+        liquidations = "liquidations" in kinds or bool(
+            self._market(entry.name).tape.liquidations
+            or (exchange is not None and exchange.coverage.liquidations)
+        )
+        if view is None:
+            return CoverageFlags(
+                "open_interest" in kinds, False, "mark" in kinds, liquidations
+            )
+        has = view.has
+        return CoverageFlags(has.open_interest, has.taker_volume, has.mark, liquidations)
+
+
+def _foreign(view: LiveView, tape: Tape) -> str:
+    """Return why live bars are not drawn, or nothing: a ledger takes one interval only."""
+    drawn, live = view.live.interval_ms, tape.interval_ms
+    if live is None or live == drawn:
+        return ""
+    return (
+        f"Live bars are {interval_name(live)}, the history drawn is {interval_name(drawn)}: "
+        f"the map ends with it. Import {interval_name(live)} bars to see it live."
+    )
 
 
 def _base(query: Query) -> Query:
     names = Query.__struct_fields__
     return Query(**{name: getattr(query, name) for name in names})
-
-
-def _no_status(query: Query, mode: Mode, now_ms: int, note: str) -> Status:
-    return Status(
-        mode=mode, instrument=query.instrument, model=query.model, model_version=MODEL_VERSION,
-        step_ms=None, data_ms=None, server_ms=now_ms, replay_speed=None, columns=0,
-        columns_wanted=0, collecting_since_ms=None,
-        coverage=CoverageFlags(False, False, False, False), warm_days=0.0,
-        usd_scale="relative", last_price=None, exchanges=[], note=note,
-    )  # fmt: skip

@@ -2,50 +2,141 @@
 
 Rows of the simulated market, of a replay and of real exchanges never share a store; a ``Feed``
 is one store and what is known of its filling. The ``Catalogue`` answers for all feeds together:
-which instruments there are, which mode each is in, how old its data are.
+which instruments there are, which mode each is in, how old its data are. Its structs are what
+every reply's honesty rests on.
+
+``mode`` is "live" (an exchange feeds it, or fed it a moment ago), "simulated", or "replay"
+(recorded data: played at ``replay_speed``, or, where that is None, merely shown).
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
+
 from liqheat.errors import UnavailableError, UnknownInstrumentError
-from liqheat.exchanges.base import Coverage
+from liqheat.exchanges.base import Exchange, Mode, State
 from liqheat.market.instrument import SHIPPED
-from liqheat.service.picture import Mode
-from liqheat.service.status import (
-    ExchangeState,
-    ExchangeStateName,
-    InstrumentRow,
-    age_words,
-    freshness,
-)
+from liqheat.market.units import DAY_MS
 from liqheat.store import Span, Store, StoredInstrument
+
+ExchangeStateName = Literal["live", "late", "stale", "down", "refused"]
 
 #: Real data which nobody collects counts as recorded once it is older than this [ms].
 RECORDED_AGE_MS = 3_600_000
+#: Data older than this many bars is late, then stale.
+LATE_BARS, STALE_BARS = 1.5, 3.0
+#: Grace for delivery [ms].
+GRACE_MS = 5_000
+
+
+class ExchangeState(msgspec.Struct, frozen=True):
+    """One source: how fresh it is."""
+
+    exchange: str
+    state: ExchangeStateName
+    age_ms: int | None
+    detail: str = ""
+
+
+class CoverageFlags(msgspec.Struct, frozen=True):
+    """Which inputs the instrument has."""
+
+    open_interest: bool = False
+    taker_volume: bool = False
+    mark: bool = False
+    liquidations: bool = False
+
+
+class Status(msgspec.Struct, frozen=True, tag_field="type", tag="status"):
+    """State of one view; sent as a text frame."""
+
+    mode: Mode
+    instrument: str
+    model: str
+    model_version: str
+    server_ms: int
+    note: str
+    step_ms: int | None = None
+    data_ms: int | None = None
+    replay_speed: float | None = None
+    columns: int = 0
+    columns_wanted: int = 0
+    collecting_since_ms: int | None = None
+    coverage: CoverageFlags = CoverageFlags()
+    warm_days: float = 0.0
+    usd_scale: Literal["relative", "usd"] = "relative"
+    last_price: float | None = None
+    exchanges: list[ExchangeState] = []
+
+
+class InstrumentRow(msgspec.Struct, frozen=True):
+    """One instrument of ``/instruments``."""
+
+    instrument: str
+    exchange: str
+    coin: str
+    settlement: Literal["linear", "inverse"]
+    tick_size: float
+    mode: Mode
+    state: ExchangeStateName
+    age_ms: int | None
+    start_ms: int | None
+    end_ms: int | None
+    bars: int
+    interval_ms: int | None
+    kinds: list[str]
+
+
+def freshness(age_ms: int | None, interval_ms: int) -> ExchangeStateName:
+    """Return live, late or stale for data of that age.
+
+    >>> freshness(30_000, 60_000), freshness(120_000, 60_000), freshness(None, 60_000)
+    ('live', 'late', 'stale')
+    """
+    if age_ms is None or age_ms > STALE_BARS * interval_ms + GRACE_MS:
+        return "stale"
+    return "late" if age_ms > LATE_BARS * interval_ms + GRACE_MS else "live"
+
+
+def age_words(age_ms: int) -> str:
+    """Return an age in the unit a person would use.
+
+    >>> age_words(90_000), age_words(3 * 86_400_000)
+    ('2 minutes', '3 days')
+    """
+    for unit, length in (("day", DAY_MS), ("hour", 3_600_000), ("minute", 60_000)):
+        if age_ms >= length:
+            n = round(age_ms / length)
+            return f"{n} {unit}{'s' if n != 1 else ''}"
+    return f"{max(age_ms, 0) // 1000} seconds"
 
 
 @dataclass(eq=False)
 class Feed:
     """One store and its source.
 
-    ``attached``: a collector of this process publishes what it hears. ``state`` and
-    ``detail`` are what it last reported.
+    ``exchange`` fills the store while we run, and has a clock of its own. ``attached``: a
+    collector of this process publishes what it hears; ``state`` and ``detail`` are what it
+    last reported.
     """
 
     store: Store
     kind: Literal["real", "simulated", "replay"] = "real"
     attached: bool = False
+    exchange: Exchange | None = None
+    clock_ms: Callable[[], int] = lambda: 0
+    #: Which of the exchange's instruments are wanted; all where None.
+    instruments: tuple[str, ...] | None = None
     speed: float | None = None
-    coverage: Coverage | None = None
-    state: Literal["starting", "live", "down", "refused", "ended"] = "starting"
+    state: State = "starting"
     detail: str = ""
-    #: Newest event of the feed on the caller's clock; None before the first.
-    heard_ms: int | None = field(default=None)
+    #: When we last heard something, on our own clock; None before that.
+    heard_ms: int | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +145,11 @@ class Entry:
 
     stored: StoredInstrument
     feed: Feed
+
+    @property
+    def name(self) -> str:
+        """Its instrument, ``exchange:symbol``."""
+        return self.stored.instrument.name
 
     @property
     def bars(self) -> Span | None:
@@ -81,7 +177,7 @@ class Catalogue:
         """Return all instruments, those with a collector first, then by name."""
         return sorted(
             self._entries.values(),
-            key=lambda e: (not e.feed.attached, e.bars is None, e.stored.instrument.name),
+            key=lambda e: (not e.feed.attached, e.bars is None, e.name),
         )
 
     def find(self, instrument: str) -> Entry:

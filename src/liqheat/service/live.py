@@ -22,19 +22,19 @@ from numpy.typing import NDArray
 
 from liqheat.engine.heatmap import Heatmap
 from liqheat.engine.live import LiveHeatmap
+from liqheat.exchanges.base import Mode
 from liqheat.market.events import Bars
 from liqheat.market.instrument import Instrument
 from liqheat.service.picture import (
     Delta,
     DeltaKind,
-    Mode,
     Picture,
     price_scale,
     scale_top,
     to_codes,
 )
-from liqheat.service.query import Query, Window, is_too_near
-from liqheat.service.stored import build_for, plan
+from liqheat.service.query import Query
+from liqheat.service.window import WARMUP_MS, Window, build_for, is_too_near, plan
 
 F32 = NDArray[np.float32]
 
@@ -150,9 +150,10 @@ class LiveView:
         """End of the last closed bar."""
         return self.live.end_ms or self.t0_ms
 
-    def warm_from(self, warmup_ms: int) -> int:
-        """Return where the warm-up should begin."""
-        return self.t0_ms - warmup_ms
+    @property
+    def warm_from_ms(self) -> int:
+        """Where the warm-up should begin."""
+        return self.t0_ms - WARMUP_MS
 
     @property
     def last_price(self) -> float | None:

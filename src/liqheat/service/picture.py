@@ -14,7 +14,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Mode = Literal["live", "simulated", "replay"]
+from liqheat.exchanges.base import Mode
+
 DeltaKind = Literal["append", "replace", "sparse"]
 U8 = NDArray[np.uint8]
 F32 = NDArray[np.float32]
@@ -54,14 +55,6 @@ def to_codes(usd: F32, v_max: float) -> U8:
     np.minimum(code, 255.0, out=code)
     some = usd >= np.float32(v_min)
     return np.where(some, code, np.float32(0.0)).astype(np.uint8)
-
-
-def to_usd(codes: U8, v_max: float) -> F32:
-    """Return the values [USD] that codes stand for, float32 of the same shape."""
-    v_min = v_max / RANGE
-    table = v_min * RANGE ** ((np.arange(256) - 1) / 254.0)
-    table[0] = 0.0
-    return table.astype(np.float32)[codes]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""What may be asked for: the query structs, their strict reading, and the window they mean.
+"""What may be asked for: the query struct and its strict reading.
 
 One struct serves the HTTP query string, the WebSocket's subscribe message and the OpenAPI
 document. Reading is strict: an unknown or doubled name, a value outside its range or choice is
@@ -10,35 +10,17 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
-import numpy as np
 from msgspec import Meta
 
 from liqheat.engine.heatmap import HeatmapParams, Model
 from liqheat.errors import BadInputError
-from liqheat.market.events import Bars
-from liqheat.market.units import INTERVAL_MS, RANGE_MS, interval_name
 
 RangeName = Literal["12h", "24h", "48h", "3d", "1w", "2w", "1M", "3M", "6M", "1Y"]
 StepName = Literal["1m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d"]
 ScaleName = Literal["log", "linear"]
-
-#: The auto step is the shortest which gives no more columns than this.
-AUTO_COLUMNS = 1_500
-#: More columns than this are refused: a texture of 4096 is what old graphics chips can hold.
-MAX_COLUMNS = 4_000
-#: The rows reach at least this far (natural log) to both sides of the last price, so that the
-#: levels of 10x and more leverage show ...
-NEAR = 0.105
-#: ... and this share of the window's own range beyond its extremes, at least ``BEYOND``.
-BEYOND_SHARE, BEYOND = 0.12, 0.04
-#: Edges lie on multiples of this (natural log): a picture does not shift with each step.
-SNAP = 0.02
-#: A live view is drawn on new rows when the price comes nearer than this to an edge.
-TOO_NEAR = 0.05
 
 
 class UnknownParameterError(BadInputError):
@@ -206,96 +188,3 @@ def parse_leverage(text: str | None) -> dict[float, float] | None:
             )  # fmt: skip
         out[key] = value
     return out
-
-
-@dataclass(frozen=True)
-class Window:
-    """The columns of a query: ``[start_ms, end_ms)`` in steps, and how many were wanted."""
-
-    start_ms: int
-    end_ms: int
-    step_ms: int
-    wanted: int
-
-    @property
-    def columns(self) -> int:
-        """Columns there are data for."""
-        return (self.end_ms - self.start_ms) // self.step_ms
-
-
-def choose_window(query: Query, interval_ms: int, first_ms: int, last_ms: int) -> Window:
-    """Return the window that ends with the step under way at ``last_ms``.
-
-    Parameters
-    ----------
-    query : Query
-        Range and step.
-    interval_ms : int
-        Interval of the stored bars.
-    first_ms, last_ms : int
-        Span of the stored bars, half-open: nothing is drawn before the first.
-
-    Raises
-    ------
-    BadInputError
-        The step is no multiple of the bars' interval, or gives too many columns.
-    """
-    span = RANGE_MS[query.range]
-    step = _auto_step(span, interval_ms) if query.step is None else INTERVAL_MS[query.step]
-    usable = [n for n in get_args(StepName) if INTERVAL_MS[n] % interval_ms == 0]
-    if step % interval_ms:
-        raise BadInputError(
-            f"the stored bars are {interval_name(interval_ms)}", where="step", value=query.step,
-            do=f"use one of {', '.join(usable)}",
-        )  # fmt: skip
-    wanted = -(-span // step)
-    if wanted > MAX_COLUMNS:
-        fitting = [n for n in usable if -(-span // INTERVAL_MS[n]) <= MAX_COLUMNS]
-        raise BadInputError(
-            f"{query.range} has {wanted} columns of {interval_name(step)}; "
-            f"at most {MAX_COLUMNS} are drawn",
-            where="step", value=query.step, do=f"use one of {', '.join(fitting)}",
-        )  # fmt: skip
-    end = -(-last_ms // step) * step
-    return Window(max(end - wanted * step, first_ms // step * step), end, step, wanted)
-
-
-def _auto_step(span_ms: int, interval_ms: int) -> int:
-    steps = [INTERVAL_MS[name] for name in get_args(StepName)]
-    fitting = [
-        s for s in steps if s % interval_ms == 0 and -(-span_ms // s) <= AUTO_COLUMNS
-    ]
-    return (
-        fitting[0] if fitting else -(-span_ms // (AUTO_COLUMNS * interval_ms)) * interval_ms
-    )
-
-
-def choose_rows(query: Query, bars: Bars, window: Window) -> tuple[float, float]:
-    """Return the lowest and highest price of the rows.
-
-    The window's prices, widened so that the near levels show, on snapped edges; an edge the
-    query gives is taken as it is.
-    """
-    first = int(np.searchsorted(bars.start_ms, window.start_ms))
-    shown = bars[min(first, len(bars) - 1) :]
-    low, high = math.log(float(shown.low.min())), math.log(float(shown.high.max()))
-    last = math.log(float(bars.close[-1]))
-    beyond = max(BEYOND, BEYOND_SHARE * (high - low))
-    bottom = math.floor(min(low - beyond, last - NEAR) / SNAP) * SNAP
-    top = math.ceil(max(high + beyond, last + NEAR) / SNAP) * SNAP
-    price_min = math.exp(bottom) if query.price_min is None else query.price_min
-    price_max = math.exp(top) if query.price_max is None else query.price_max
-    if price_min >= price_max:
-        field = "price_min" if query.price_max is None else "price_max"
-        raise BadInputError(
-            f"leaves no rows: the prices drawn are {price_min:g} to {price_max:g}",
-            where=field, value=getattr(query, field), do="give both edges or a nearer one",
-        )  # fmt: skip
-    return price_min, price_max
-
-
-def is_too_near(query: Query, price: float, price_min: float, price_max: float) -> bool:
-    """Return whether a live price is so near to a chosen edge that the rows must move."""
-    low = query.price_min is None and math.log(price / price_min) < TOO_NEAR
-    high = query.price_max is None and math.log(price_max / price) < TOO_NEAR
-    return low or high

@@ -70,7 +70,7 @@ class ReferenceLedger:
         self._deposit(amount, _bin(0.25 * (high + low + 2.0 * close)))
 
     def _keep_window(self) -> None:
-        assert self.boundary is not None  # noqa: S101 - push has set it
+        assert self.boundary is not None
         if abs(self.boundary - self.middle) > N_BINS // 4:
             self.middle = self.boundary
         low, high = self.middle - N_BINS // 2, self.middle + N_BINS // 2
@@ -88,7 +88,7 @@ class ReferenceLedger:
 
     def _deposit(self, amount: float, entry: int) -> None:
         bank, boundary = self.bank, self.boundary
-        assert boundary is not None  # noqa: S101 - push has set it
+        assert boundary is not None
         low, high = self.middle - N_BINS // 2, self.middle + N_BINS // 2
         for k in range(len(bank.weight)):
             for side in (0, 1):
@@ -106,7 +106,7 @@ class ReferenceLedger:
 
     def column(self, edges: F64, lag_ms: float = 0.0) -> tuple[F64, F64]:
         """Return (long, short) of shape (p,) [USD] for rows with these edges."""
-        assert self.boundary is not None  # noqa: S101 - push has set it
+        assert self.boundary is not None
         at = np.log(edges) / LOG_BIN
         sides = (np.zeros(len(edges) - 1), np.zeros(len(edges) - 1))
         totals = [0.0, 0.0]
