@@ -20,15 +20,7 @@ import pyarrow as pa
 
 from liqheat.errors import LiqheatError, StoreError, UnavailableError
 from liqheat.exchanges.base import Coverage, Exchange, Kind, State
-from liqheat.market.events import (
-    Bar,
-    Event,
-    FundingRate,
-    Gap,
-    Liquidation,
-    MarkPrice,
-    OpenInterest,
-)
+from liqheat.market.events import KIND_OF, Bar, Event, Gap, to_row
 from liqheat.market.units import DAY_MS
 from liqheat.store import SCHEMAS, Store
 
@@ -65,9 +57,10 @@ class _Writer:
 
     def add(self, event: Event) -> None:
         """Take the row of an event which is to be kept."""
-        row = _row(event, self._source)
-        if row is not None:
-            self._rows.setdefault(row[0], []).append(row[1])
+        kind = KIND_OF.get(type(event))
+        if kind is not None:
+            row = {**to_row(event), "source": self._source, "exchange": self._source}
+            self._rows.setdefault(kind, []).append(row)
             self._count += 1
 
     @property
@@ -115,33 +108,8 @@ class _Writer:
 
 
 def _table(kind: str, rows: list[dict[str, Any]]) -> pa.Table:
-    # seq is left to the store, which counts equal rows within a millisecond.
-    schema = pa.schema([field for field in SCHEMAS[kind] if field.name != "seq"])
-    return pa.Table.from_pylist(rows, schema=schema)
-
-
-def _row(event: Event, source: str) -> tuple[str, dict[str, Any]] | None:
-    match event:
-        case Bar() if event.closed:
-            kind, time = "bars", "start_ms"
-        case OpenInterest():
-            kind, time = "open_interest", "event_ms"
-        case MarkPrice():
-            kind, time = "mark", "event_ms"
-        case FundingRate():
-            kind, time = "funding", "event_ms"
-        case Liquidation():
-            kind, time = "liquidations", "event_ms"
-        case Gap():
-            kind, time = "gaps", "event_ms"
-        case _:
-            return None
-    row: dict[str, Any] = {name: getattr(event, name, None) for name in SCHEMAS[kind].names}
-    row[time] = event.event_ms
-    row["source"] = source
-    if kind == "liquidations":
-        row["exchange"] = source
-    return kind, row
+    # Takes of a row what the schema has. seq, which it has not, is counted by the store.
+    return pa.Table.from_pylist(rows, schema=SCHEMAS[kind])
 
 
 async def run(

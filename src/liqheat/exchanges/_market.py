@@ -149,7 +149,6 @@ class Market:
         self._transient = self._heat = 0.0
         self._thin = 1.0
         self._fast = self._slow = self.log_price
-        self._carry = 0.0
         self.long_lots = self.short_lots = 0
         self._table()
         self._plans: list[tuple[float, ...]] = []

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 import pyarrow as pa
@@ -50,6 +50,7 @@ class Coverage(msgspec.Struct, frozen=True):
     history_days: float = 0.0
 
 
+@runtime_checkable
 class Exchange(Protocol):
     """One source of market data."""
 

@@ -24,16 +24,7 @@ from numpy.typing import NDArray
 
 from liqheat.errors import BadInputError, UnavailableError
 from liqheat.exchanges.base import Coverage, Kind, Mode, wall_clock_ms
-from liqheat.market.events import (
-    Bar,
-    Completeness,
-    Event,
-    FundingRate,
-    Gap,
-    Liquidation,
-    MarkPrice,
-    OpenInterest,
-)
+from liqheat.market.events import Completeness, Event, Gap, from_row
 from liqheat.market.instrument import Instrument
 from liqheat.market.units import DAY_MS
 
@@ -45,7 +36,7 @@ WARM_UP_MS = 30 * DAY_MS
 _PORTION_MS = DAY_MS // 4
 _TICK_S = 1.0
 
-#: Columns which must be finite numbers, by kind; and those which may be absent.
+#: Columns which must be finite numbers, by kind.
 _REQUIRED: dict[str, tuple[str, ...]] = {
     "bars": ("open", "high", "low", "close", "qty"),
     "open_interest": ("open_interest_qty",),
@@ -53,21 +44,8 @@ _REQUIRED: dict[str, tuple[str, ...]] = {
     "funding": ("funding_rate",),
     "liquidations": ("price", "qty", "notional_usd"),
 }
-_OPTIONAL: dict[str, tuple[str, ...]] = {
-    "bars": ("taker_buy_qty", "mark_high", "mark_low"),
-    "mark": ("index_price",),
-    "liquidations": ("mark_price",),
-}
-_TEXT = {"liquidations": ("position_side", "price_kind", "completeness")}
 #: Order of kinds at equal times: a closed bar last, so that its open interest is known.
-_ORDER = {
-    "gaps": 0,
-    "liquidations": 1,
-    "mark": 2,
-    "open_interest": 3,
-    "funding": 4,
-    "bars": 5,
-}
+_ORDER = ("gaps", "liquidations", "mark", "open_interest", "funding", "bars")
 
 
 class Tables(Protocol):
@@ -282,18 +260,18 @@ class ReplayExchange:
         first = max(start_ms, low - interval)
         bars = _between(self._bars[name], "start_ms", first, high - interval)
         for event in _events("bars", name, bars, interval):
-            yield event.event_ms + interval, _ORDER["bars"], event
+            yield event.event_ms + interval, _ORDER.index("bars"), event
         for kind in ("liquidations", "mark", "open_interest", "funding"):
             table = self._clean(kind, self._source.read(kind, name, low, high))
             for event in _events(kind, name, table, 0):
-                yield event.event_ms, _ORDER[kind], event
+                yield event.event_ms, _ORDER.index(kind), event
         for gap in self._gaps(name, low, high):
-            yield gap.end_ms, _ORDER["gaps"], gap
+            yield gap.end_ms, _ORDER.index("gaps"), gap
 
     def _gaps(self, name: str, low: int, high: int) -> Iterator[Gap]:
         # Recorded gaps, and holes between bars which no recorded gap tells of.
         rows = self._source.read("gaps", name, None, high).to_pylist()
-        recorded = [Gap(**{key: row[key] for key in _GAP}) for row in rows]
+        recorded = [Gap(**row) for row in rows]
         yield from (gap for gap in recorded if low <= gap.end_ms < high)
         starts = self._bars[name]["start_ms"].to_numpy()
         interval = self._intervals[name]
@@ -309,9 +287,6 @@ class ReplayExchange:
                 yield Gap(name, begin, end, "bars", "hole in the recording")
 
 
-_GAP = ("instrument", "event_ms", "end_ms", "kind", "reason")
-
-
 def _has(table: pa.Table, name: str) -> bool:
     # NaN where a null was meant is no measurement either.
     return name in table.column_names and bool(np.isfinite(table[name].to_numpy()).any())
@@ -323,29 +298,5 @@ def _between(table: pa.Table, time_column: str, start_ms: int, end_ms: int) -> p
 
 
 def _events(kind: str, name: str, table: pa.Table, interval_ms: int) -> Iterator[Event]:
-    time_column = "start_ms" if kind == "bars" else "event_ms"
-    names = (time_column, *_TEXT.get(kind, ()), *_REQUIRED[kind])
-    columns = [table[column].to_pylist() for column in names]
-    for column in _OPTIONAL.get(kind, ()):
-        values = table[column].to_pylist() if column in table.column_names else []
-        columns.append([_maybe(value) for value in values] or [None] * table.num_rows)
-    for at, *values in zip(*columns, strict=True):
-        yield _event(kind, name, at, values, interval_ms)
-
-
-def _event(kind: str, name: str, at: int, values: list[Any], interval_ms: int) -> Event:
-    if kind == "bars":
-        return Bar(name, at, interval_ms, *values)
-    if kind == "open_interest":
-        return OpenInterest(name, at, *values)
-    if kind == "mark":
-        return MarkPrice(name, at, *values)
-    if kind == "funding":
-        return FundingRate(name, at, *values)
-    side, price_kind, completeness, price, qty, usd, mark = values
-    return Liquidation(name, at, side, price, price_kind, qty, usd, mark, completeness)
-
-
-def _maybe(value: float | None) -> float | None:
-    # NaN in a column is what None is in a struct.
-    return None if value is None or value != value else value
+    for row in table.to_pylist():
+        yield from_row(kind, {**row, "instrument": name, "interval_ms": interval_ms})

@@ -45,9 +45,6 @@ from liqheat.market.units import DAY_MS
 F64 = NDArray[np.float64]
 Feed = Literal["full", "sampled_1s_largest"]
 
-#: Raised when the same seed gives other bytes than before: a stored past then belongs to
-#: another market and must not be continued.
-SIMULATION_VERSION = 1
 #: What is simulated: first price and open interest of one side [USD].
 _MARKETS = {
     "simulated:BTCUSDT": (64_000.0, 7.0e8),
@@ -62,8 +59,6 @@ BAR_NAMES = (
 )  # fmt: skip
 #: How often the stream looks at the clock [s, wall clock].
 _TICK_S = 1.0
-#: How much is simulated before other tasks get a turn [ms of market time].
-_PORTION_MS = DAY_MS // 4
 
 
 @dataclass(frozen=True)
@@ -120,12 +115,8 @@ class SimulatedExchange:
                 "history_days must be >= 0 and speed > 0", where="simulated exchange",
                 value=(history_days, speed),
             )  # fmt: skip
-        self.name, self.seed, self.regime, self.speed = (
-            name,
-            seed,
-            regime_named(regime),
-            speed,
-        )
+        self.name, self.seed, self.speed = name, seed, speed
+        self.regime = regime_named(regime)
         self.feed, self.depth, self.counters = liquidation_feed, depth, dict[str, int]()
         self._now_ms, self._sleep, self._origin_ms = now_ms, sleep, now_ms()
         first = (
@@ -161,7 +152,8 @@ class SimulatedExchange:
             if self.feed != "full":
                 end_ms = min(end_ms, now // 1000 * 1000)
             columns = self._liquidations(tape, start_ms, end_ms)
-            return _liquidation_table(instrument, self.name, self.feed, columns)
+            rows = _liquidation_columns(self.name, self.feed, columns)
+            return _table(instrument, self.name, rows)
         if kind == "bars":
             # Closed bars only: the last to give has ended by now.
             minutes = tape.minutes(start_ms, min(end_ms, now - MINUTE_MS + 1))
@@ -266,12 +258,13 @@ class SimulatedExchange:
         return zlib.crc32(name.encode()) ^ (self.seed & 0xFFFFFFFF)
 
     async def _at(self, name: str, now: int) -> Tape:
-        # In portions, so that the event loop keeps turning while a month is simulated.
+        # A thread where it takes long: a month of the past is seconds of work, and whoever
+        # shows what is stored already must not wait for it.
         tape = self._tape(name)
-        while tape.end_ms < now:
-            tape.advance(min(now, tape.end_ms + _PORTION_MS))
-            if tape.end_ms < now:
-                await asyncio.sleep(0)
+        if now - tape.end_ms > DAY_MS // 24:
+            await asyncio.to_thread(tape.advance, now)
+        else:
+            tape.advance(now)
         return tape
 
     def _liquidations(self, tape: Tape, start_ms: int, end_ms: int) -> Columns:
@@ -363,21 +356,12 @@ def _table(
     return pa.table(arrays)
 
 
-def _liquidation_table(
-    instrument: str, exchange: str, feed: Feed, columns: Columns
-) -> pa.Table:
+def _liquidation_columns(exchange: str, feed: Feed, columns: Columns) -> Columns:
     n = len(columns["event_ms"])
-    sides = np.where(columns["is_long"], "long", "short").tolist()
-    return pa.table({
-        "instrument": pa.array([instrument] * n, pa.string()),
-        "event_ms": pa.array(columns["event_ms"]),
-        "exchange": pa.array([exchange] * n, pa.string()),
-        "position_side": pa.array(sides, pa.string()),
-        "price": pa.array(columns["price"]),
-        "price_kind": pa.array(["fill"] * n, pa.string()),
-        "qty": pa.array(columns["qty"]),
-        "notional_usd": pa.array(columns["notional_usd"]),
-        "mark_price": pa.array(columns["mark_price"]),
-        "completeness": pa.array([feed] * n, pa.string()),
-        "source": pa.array([exchange] * n, pa.string()),
-    })  # fmt: skip
+    return {
+        "event_ms": columns["event_ms"], "exchange": np.full(n, exchange),
+        "position_side": np.where(columns["is_long"], "long", "short"),
+        "price": columns["price"], "price_kind": np.full(n, "fill"),
+        "qty": columns["qty"], "notional_usd": columns["notional_usd"],
+        "mark_price": columns["mark_price"], "completeness": np.full(n, feed),
+    }  # fmt: skip

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import msgspec
 import numpy as np
@@ -115,6 +115,34 @@ class Gap(Event, frozen=True, tag="gap"):
     end_ms: int
     kind: str
     reason: str
+
+
+#: The store's kind of each event; others are passed on, and not kept.
+KIND_OF: dict[type[Event], str] = {
+    Bar: "bars", OpenInterest: "open_interest", MarkPrice: "mark", FundingRate: "funding",
+    Liquidation: "liquidations", Gap: "gaps",
+}  # fmt: skip
+_EVENT_OF = {kind: event for event, kind in KIND_OF.items()}
+
+
+def to_row(event: Event) -> dict[str, Any]:
+    """Return the row of an event of one of the kinds in ``KIND_OF``."""
+    row = msgspec.structs.asdict(event)
+    if isinstance(event, Bar):
+        row["start_ms"] = row.pop("event_ms")
+    return row
+
+
+def from_row(kind: str, row: Mapping[str, Any]) -> Event:
+    """Return the event of a row; NaN in a row, as None, is absent, and so are other columns."""
+    event = _EVENT_OF[kind]
+    time = {"event_ms": row["start_ms"]} if kind == "bars" else {}
+    known = {
+        name: value
+        for name in event.__struct_fields__
+        if (value := row.get(name)) is not None and value == value
+    }
+    return event(**known, **time)
 
 
 BAR_COLUMNS = ("start_ms", "open", "high", "low", "close", "qty")

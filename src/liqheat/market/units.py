@@ -12,15 +12,10 @@ the bar's close; multiplying by the same close gives the contracts back exactly 
 
 from __future__ import annotations
 
-from typing import NewType
-
 import numpy as np
 from numpy.typing import NDArray
 
 from liqheat.market.instrument import Instrument
-
-#: Milliseconds since 1970-01-01 UTC.
-Milliseconds = NewType("Milliseconds", int)
 
 F64 = NDArray[np.float64]
 

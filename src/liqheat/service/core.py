@@ -15,15 +15,14 @@ import logging
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
-import msgspec
 import numpy as np
 
 from liqheat.engine import MODEL_VERSION
 from liqheat.engine.heatmap import Heatmap
 from liqheat.errors import BadInputError, LiqheatError, UnavailableError
-from liqheat.market.events import Bars, Event, Liquidation
+from liqheat.market.events import Bars, Event, Liquidation, from_row
 from liqheat.market.units import interval_name
 from liqheat.service.cache import BuildCache, BusyError
 from liqheat.service.feeds import (
@@ -38,7 +37,7 @@ from liqheat.service.feeds import (
 from liqheat.service.live import Built, LiveView, build_view
 from liqheat.service.picture import Delta
 from liqheat.service.query import Query
-from liqheat.service.tape import Tape
+from liqheat.service.tape import MAX_LIQUIDATIONS, Tape
 from liqheat.service.window import build_for, load_for, plan
 
 log = logging.getLogger("liqheat.service")
@@ -241,11 +240,8 @@ class Service:
         table = await self.in_thread(
             lambda: entry.feed.store.read("liquidations", instrument, start_ms, until)
         )
-        names = list(Liquidation.__struct_fields__)
-        kept = table.slice(max(0, table.num_rows - 1_000)).select(names).to_pylist()
-        stored = msgspec.convert(
-            [{"type": "liquidation", **row} for row in kept], list[Liquidation]
-        )
+        kept = table.slice(max(0, table.num_rows - MAX_LIQUIDATIONS)).to_pylist()
+        stored = [cast(Liquidation, from_row("liquidations", row)) for row in kept]
         return [*stored, *(row for row in live if row.event_ms >= start_ms)]
 
     def _loader(self, query: Query, entry: Entry) -> Callable[[], Bars]:
