@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from liqheat.market.events import Bars, Liquidation
     from liqheat.market.instrument import Instrument, MarginTier, instrument
     from liqheat.market.margin import liquidation_price
-    from liqheat.serve.export import write as write_heatmap
+    from liqheat.serve.export import write_heatmap
     from liqheat.serve.plot import save_png
     from liqheat.serve.wire import decode_picture
     from liqheat.store import Store
@@ -72,42 +72,28 @@ __all__ = [
 ]
 
 _HOMES = {
-    "MODEL_VERSION": "engine",
-    "BadInputError": "errors",
-    "Bars": "market.events",
-    "Column": "engine.heatmap",
-    "ConfigError": "errors",
-    "Heatmap": "engine.heatmap",
-    "HeatmapParams": "engine.heatmap",
-    "Instrument": "market.instrument",
-    "LiqheatError": "errors",
-    "Liquidation": "market.events",
-    "LiveHeatmap": "engine.live",
-    "MarginTier": "market.instrument",
-    "Quality": "engine.heatmap",
-    "ServeError": "errors",
-    "Store": "store",
-    "StoreError": "errors",
-    "UnavailableError": "errors",
-    "build_heatmap": "engine.heatmap",
-    "decode_picture": "serve.wire",
-    "instrument": "market.instrument",
-    "liquidation_price": "market.margin",
-    "read_bars": "exchanges.files",
-    "save_png": "serve.plot",
-    "write_heatmap": "serve.export:write",
+    "engine": "MODEL_VERSION",
+    "engine.heatmap": "Column Heatmap HeatmapParams Quality build_heatmap",
+    "engine.live": "LiveHeatmap",
+    "errors": "BadInputError ConfigError LiqheatError ServeError StoreError UnavailableError",
+    "exchanges.files": "read_bars",
+    "market.events": "Bars Liquidation",
+    "market.instrument": "Instrument MarginTier instrument",
+    "market.margin": "liquidation_price",
+    "serve.export": "write_heatmap",
+    "serve.plot": "save_png",
+    "serve.wire": "decode_picture",
+    "store": "Store",
 }
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        msg = f"module 'liqheat' has no attribute {name!r}"
-        raise AttributeError(msg)
-    module, _, other = home.partition(":")
-    value = getattr(importlib.import_module(f"liqheat.{module}"), other or name)
-    globals()[name] = value
-    return value
+    for module, names in _HOMES.items():
+        if name in names.split():
+            value = getattr(importlib.import_module(f"liqheat.{module}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module 'liqheat' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -206,10 +206,10 @@ def _heat(command: F) -> F:
 @click.option("--json", "as_json", is_flag=True, help="Print what was built as JSON.")
 def build(output: Path, as_json: bool, **asked: Any) -> None:
     """Build a heatmap from the store and write it to a file."""
-    from liqheat.serve import export
+    from liqheat.serve.export import write_heatmap
 
     heatmap, _ = _build(asked)
-    export.write(heatmap, output)
+    write_heatmap(heatmap, output)
     _report(heatmap, output, as_json)
 
 

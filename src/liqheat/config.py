@@ -65,6 +65,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 NAMES = Config.__struct_fields__
+#: What people write in an environment variable, besides true, false, 1 and 0.
+_BOOLEANS = {"yes": True, "on": True, "no": False, "off": False}
 
 
 def load_config(
@@ -145,15 +147,8 @@ def _refuse_unknown(name: str, as_written: str, where: str, prefix: str = "") ->
 def _checked(name: str, value: Any, where: str) -> Any:
     _refuse_unknown(name, name, where)
     kind = next(f.type for f in msgspec.structs.fields(Config) if f.name == name)
-    if kind is bool and isinstance(value, str):
-        value = {
-            "1": True,
-            "yes": True,
-            "on": True,
-            "0": False,
-            "no": False,
-            "off": False,
-        }.get(value.lower(), value)
+    if kind is bool:
+        value = _BOOLEANS.get(str(value).lower(), value)
     try:
         return msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:

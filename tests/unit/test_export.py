@@ -50,7 +50,7 @@ def heatmap():
 
 
 def test_npz_holds_every_array_and_the_metadata(heatmap, tmp_path):
-    path = export.write(heatmap, tmp_path / "map.npz")
+    path = export.write_heatmap(heatmap, tmp_path / "map.npz")
     with np.load(path, allow_pickle=False) as file:
         for name in ("price_edges", "long_usd", "short_usd", *export.COLUMN_ARRAYS):
             assert np.array_equal(
@@ -66,7 +66,7 @@ def test_npz_holds_every_array_and_the_metadata(heatmap, tmp_path):
 
 @pytest.mark.parametrize("suffix", [".parquet", ".arrow"])
 def test_table_rebuilds_the_whole_map(heatmap, tmp_path, suffix):
-    path = export.write(heatmap, tmp_path / f"map{suffix}")
+    path = export.write_heatmap(heatmap, tmp_path / f"map{suffix}")
     table = {".parquet": parquet.read_table, ".arrow": read_arrow}[suffix](path)
     edges = np.array(json.loads(table.schema.metadata[b"price_edges"]))
     assert np.array_equal(edges, heatmap.price_edges)
@@ -88,13 +88,13 @@ def test_table_metadata_says_gaps_as_null(heatmap):
 
 def test_unknown_suffix_is_refused_with_the_known_ones(heatmap, tmp_path):
     with pytest.raises(BadInputError, match=r"unknown export format.*\.npz, \.parquet"):
-        export.write(heatmap, tmp_path / "map.csv")
+        export.write_heatmap(heatmap, tmp_path / "map.csv")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_missing_folder_is_refused_with_a_reason(heatmap, tmp_path):
     with pytest.raises(BadInputError, match=r"cannot write: No such file"):
-        export.write(heatmap, tmp_path / "nowhere" / "map.npz")
+        export.write_heatmap(heatmap, tmp_path / "nowhere" / "map.npz")
 
 
 def test_failed_write_leaves_the_old_file_and_no_rest(heatmap, tmp_path, monkeypatch):
@@ -107,11 +107,11 @@ def test_failed_write_leaves_the_old_file_and_no_rest(heatmap, tmp_path, monkeyp
 
     monkeypatch.setattr(np, "savez_compressed", full_disk)
     with pytest.raises(BadInputError, match="No space left"):
-        export.write(heatmap, path)
+        export.write_heatmap(heatmap, path)
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["map.npz"]
 
 
 def test_same_heatmap_gives_the_same_table_bytes(heatmap, tmp_path):
-    first = export.write(heatmap, tmp_path / "a.parquet").read_bytes()
-    assert export.write(heatmap, tmp_path / "b.parquet").read_bytes() == first
+    first = export.write_heatmap(heatmap, tmp_path / "a.parquet").read_bytes()
+    assert export.write_heatmap(heatmap, tmp_path / "b.parquet").read_bytes() == first

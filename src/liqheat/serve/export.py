@@ -37,7 +37,7 @@ COLUMN_ARRAYS = (
 FORMAT = "liqheat heatmap 1"
 
 
-def write(heatmap: Heatmap, path: Path) -> Path:
+def write_heatmap(heatmap: Heatmap, path: Path) -> Path:
     """Write a heatmap in the format its suffix names, and return the path.
 
     Parameters

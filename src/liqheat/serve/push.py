@@ -4,7 +4,7 @@
 
 A viewer whose queue is full is slow: its queue is dropped and it gets one snapshot when it can
 take it, instead of a growing backlog. A bad message gets an error frame; the socket stays. The
-protocol is described in ``wire`` and, for its text frames, by the structs here.
+protocol is described in ``wire`` and, for its text frames, below.
 """
 
 from __future__ import annotations
@@ -42,27 +42,13 @@ LINGER_S = 10.0
 BURST, RATE = 20, 2.0
 #: Sockets at once; viewers of one view share all work, but each costs memory.
 MAX_SOCKETS = 20_000
+#: Rows of a liquidations frame at most, and what each tells.
 MAX_ROWS = 500
+ROW_NAMES = (
+    "event_ms", "instrument", "position_side", "price", "qty", "notional_usd", "price_kind",
+)  # fmt: skip
 
 Frame = bytes | str
-
-
-class LiquidationRow(msgspec.Struct):
-    """One row of a liquidations frame."""
-
-    event_ms: int
-    instrument: str
-    position_side: str
-    price: float
-    qty: float
-    notional_usd: float
-    price_kind: str
-
-
-class LiquidationsFrame(msgspec.Struct, tag_field="type", tag="liquidations"):
-    """Liquidations as they happen; on subscribing, those of the window."""
-
-    rows: list[LiquidationRow]
 
 
 class Viewer:
@@ -167,7 +153,7 @@ class Channel:
 
     def status_frame(self) -> str:
         """Return the status frame."""
-        return msgspec.json.encode(self._service.status(self.query, self.view)).decode()
+        return encode_status(self._service, self.query, self.view)
 
     def beat(self) -> None:
         """Send a heartbeat, and the status, where nothing was sent for a while."""
@@ -219,14 +205,15 @@ class Hub:
         if self._beater is None:
             self._beater = asyncio.create_task(self._beat())
         channel = self._channels.get(query)
-        if channel is None:
+        if channel is None or (channel.opening.done() and channel.view is None):
             channel = self._channels[query] = Channel(self.service, query)
         channel.joining += 1
         try:
             await asyncio.shield(channel.opening)
         except BaseException:
-            if self._channels.get(query) is channel and channel.view is None:
-                del self._channels[query]
+            # One that failed is of no use to the next; one still opening may find a viewer.
+            wait = 0.0 if channel.opening.done() else LINGER_S
+            asyncio.get_running_loop().call_later(wait, self._close_if_empty, channel)
             raise
         finally:
             channel.joining -= 1
@@ -275,18 +262,15 @@ class Hub:
         self._channels.clear()
 
 
+def encode_status(service: Service, query: Query, view: LiveView | None) -> str:
+    """Return the status frame of a view, or of a query that cannot be drawn yet."""
+    return msgspec.json.encode(service.status(query, view)).decode()
+
+
 def liquidations_frame(rows: list[Liquidation]) -> str:
-    """Return the text frame of liquidations."""
-    frame = LiquidationsFrame(
-        [
-            LiquidationRow(
-                row.event_ms, row.instrument, row.position_side, row.price, row.qty,
-                row.notional_usd, row.price_kind,
-            )
-            for row in rows[-MAX_ROWS:]
-        ]
-    )  # fmt: skip
-    return msgspec.json.encode(frame).decode()
+    """Return the text frame of liquidations: as they happen; on subscribing, the window's."""
+    told = [{name: getattr(row, name) for name in ROW_NAMES} for row in rows[-MAX_ROWS:]]
+    return msgspec.json.encode({"type": "liquidations", "rows": told}).decode()
 
 
 class Session:
@@ -295,7 +279,7 @@ class Session:
     def __init__(self, hub: Hub, socket: WebSocket[Any, Any, Any]) -> None:
         self.hub, self.socket = hub, socket
         self.viewer = Viewer()
-        self._retry: asyncio.Task[None] | None = None
+        self._joining: asyncio.Task[None] | None = None
         self._tokens, self._filled_at = float(BURST), asyncio.get_running_loop().time()
 
     async def run(self) -> None:
@@ -306,7 +290,7 @@ class Session:
             await asyncio.wait({writer, reader}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self.hub.leave(self.viewer)
-            tasks = [task for task in (writer, reader, self._retry) if task is not None]
+            tasks = [task for task in (writer, reader, self._joining) if task is not None]
             for task in tasks:
                 task.cancel()
             for result in await asyncio.gather(*tasks, return_exceptions=True):
@@ -323,7 +307,7 @@ class Session:
                 await asyncio.sleep(1.0 / RATE)
                 continue
             try:
-                await self._handle(message.get("text"))
+                self._handle(message.get("text"))
             except Exception as error:
                 self._error(error)
 
@@ -334,7 +318,7 @@ class Session:
         self._tokens -= 1.0
         return self._tokens > 0
 
-    async def _handle(self, text: str | None) -> None:
+    def _handle(self, text: str | None) -> None:
         if text is None:
             raise BadInputError("send JSON text, not binary", where="message")
         try:
@@ -347,51 +331,43 @@ class Session:
         if op == "ping":
             self.viewer.give('{"type":"pong"}')
         elif op == "subscribe":
-            await self._subscribe(parse_query(message, Query))
+            self._subscribe(parse_query(message, Query))
         else:
             raise BadInputError("no such operation", where="op", value=str(op)[:80],
                                 do="use subscribe or ping")  # fmt: skip
 
-    async def _subscribe(self, query: Query) -> None:
-        if self._retry is not None:
-            self._retry.cancel()
-            self._retry = None
-        try:
-            await self._join(query)
-        except UnavailableError as error:
-            self._error(error)
-            status = self.hub.service.status(query, None)
-            self.viewer.give(msgspec.json.encode(status).decode())
-            if query.model != "calibrated":
-                self._retry = asyncio.create_task(self._keep_trying(query))
+    def _subscribe(self, query: Query) -> None:
+        if self._joining is not None:
+            self._joining.cancel()
+        self.hub.leave(self.viewer)
+        self._joining = asyncio.create_task(self._join(query))
 
     async def _join(self, query: Query) -> None:
-        await self.hub.join(query, self.viewer)
+        told = False
+        while True:
+            try:
+                await self.hub.join(query, self.viewer)
+                break
+            except UnavailableError as error:
+                # Data may come yet; whoever watches learns so from the status alone.
+                if not told:
+                    self._error(error)
+                told = True
+                self.viewer.give(encode_status(self.hub.service, query, None))
+            except Exception as error:
+                self._error(error)
+                return
+            await asyncio.sleep(RETRY_S)
         view = self.viewer.channel.view if self.viewer.channel else None
         if view is not None:
             rows = await self.hub.service.liquidations(query.instrument, view.t0_ms)
             if rows:
                 self.viewer.give(liquidations_frame(rows))
 
-    async def _keep_trying(self, query: Query) -> None:
-        while True:
-            await asyncio.sleep(RETRY_S)
-            try:
-                await self._join(query)
-            except UnavailableError:
-                self.viewer.give(
-                    msgspec.json.encode(self.hub.service.status(query, None)).decode()
-                )
-            except LiqheatError as error:
-                self._error(error)
-                return
-            else:
-                return
-
     def _error(self, error: Exception) -> None:
         problem = problem_of(error, "/ws")
-        body = {"type": "error", **msgspec.to_builtins(problem)}
-        self.viewer.give(msgspec.json.encode(body | {"type": "error"}).decode())
+        body = {**msgspec.to_builtins(problem), "type": "error"}
+        self.viewer.give(msgspec.json.encode(body).decode())
 
 
 class _TooOftenError(LiqheatError):

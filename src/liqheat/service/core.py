@@ -275,7 +275,11 @@ class Service:
                 task = asyncio.create_task(self._open(query))
                 self._opening[query] = task
                 task.add_done_callback(lambda _: self._opening.pop(query, None))
-            await asyncio.shield(task)
+            view = await asyncio.shield(task)
+            # Only now, so that a view is never kept up to date for those who left meanwhile.
+            if query not in market.views:
+                view.advance(market.tape.after(view.end_ms), market.tape.progress)
+                market.views[query] = _Watched(view, [])
         watched = market.views[query]
         watched.listeners.append(listener)
         return watched.view
@@ -294,12 +298,7 @@ class Service:
 
     async def _open(self, query: Query) -> LiveView:
         entry = await self.entry(query.instrument)
-        built = await self._build(query, entry)
-        view = LiveView(query, self.catalogue.mode(entry), built)
-        market = self._market(query.instrument)
-        view.advance(market.tape.after(view.end_ms), market.tape.progress)
-        market.views[query] = _Watched(view, [])
-        return view
+        return LiveView(query, self.catalogue.mode(entry), await self._build(query, entry))
 
     async def _build(self, query: Query, entry: Entry) -> Built:
         await self._ready()
