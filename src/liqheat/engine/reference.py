@@ -1,7 +1,7 @@
 """The oracle: the same estimator, written to be read. Hundreds of times slower.
 
 No lazy scale, no window arithmetic, no compiled code: a dict from (component, bin) to the
-quantity open there, and MODEL's sentences in their order. The tests hold the kernels to it
+quantity open there, and docs/model.md's sentences in their order. The tests hold the kernels to it
 within rounding; the benchmarks give their speed as a ratio to it.
 """
 
