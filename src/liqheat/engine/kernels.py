@@ -40,9 +40,9 @@ BASE, BOUNDARY, STARTED, END_MS = 0, 1, 2, 3
 RENORMALISE = 1e-9
 DUST = 1e-9
 
-#: A bar's range times this against a kernel's bins: is the bar wider than one standard
-#: deviation of the kernel (an eighth of its bins)?
-BAR_TO_KERNEL = 8
+#: A bar's range times this against a kernel's bins: is the bar wider than two standard
+#: deviations of the kernel (a quarter of its bins)?
+BAR_TO_KERNEL = 4
 
 #: Levels may hold at most this share of one side's open interest; the rest is at least the
 #: unlevered and hedged class (market makers, basis trades).
