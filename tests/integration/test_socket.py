@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import websockets
 
-from liqheat.market.events import Liquidation
+from liqheat.market.events import Bar, Liquidation
 from liqheat.serve import push
 from liqheat.serve.wire import decode_picture
 from tests.integration.world import FIRST, Viewer, World, assert_fresh, run, viewer, world
@@ -32,6 +32,22 @@ def test_snapshot_then_deltas_equal_a_fresh_snapshot(tmp_path) -> None:
             assert_fresh(w, v)
             async with viewer(w, step="5m") as other:
                 np.testing.assert_array_equal(other.state.codes, v.state.codes)
+
+    run(check, tmp_path)
+
+
+def test_live_bars_of_another_interval_are_not_drawn_and_said(tmp_path) -> None:
+    async def check(w: World) -> None:
+        async with viewer(w) as v:
+            end, seq = int(w.bars.start_ms[w.next]), v.state.seq
+            w.bus.publish(Bar(SYMBOL, end, 5 * MINUTE, 1, 1, 1, 1, 1))
+            await v.quiet()
+            [watched] = w.service._markets[SYMBOL].views.values()
+            status = w.service.status(watched.view.query, watched.view)
+            assert status.note.startswith("Live bars are 5m, the history drawn is 1m")
+            assert status.data_ms == end
+            assert v.state.seq == seq
+            assert_fresh(w, v)
 
     run(check, tmp_path)
 

@@ -50,27 +50,15 @@ class LiveHeatmap:
         self._spare = kernels.new_ledger(self.bank)
         self._scratch = kernels.new_scratch(len(self.tiers))
         self.account = np.zeros(kernels.N_ACCOUNT)
-        self.regrid(price_edges)
+        self.price_edges, self._rows = price_edges, rows_for(price_edges)
+        self.long_usd: F32 = np.zeros(len(price_edges) - 1, np.float32)
+        self.short_usd: F32 = np.zeros(len(price_edges) - 1, np.float32)
 
     @property
     def end_ms(self) -> int | None:
         """End of the last bar taken in; None before the first."""
         place = self._ledger.place
         return int(place[kernels.END_MS]) if place[kernels.STARTED] else None
-
-    @property
-    def open_interest_qty(self) -> float:
-        """One side's last known open interest, stable units; NaN before the first reading."""
-        return float(self._ledger.flow[0])
-
-    def regrid(self, price_edges: F64) -> None:
-        """Show other rows from now on; the ledger does not change."""
-        self.price_edges = price_edges
-        self._rows = rows_for(price_edges)
-        self.long_usd: F32 = np.zeros(len(price_edges) - 1, np.float32)
-        self.short_usd: F32 = np.zeros(len(price_edges) - 1, np.float32)
-        if self.end_ms is not None:
-            self._show(self._ledger, self.long_usd, self.short_usd)
 
     def warm(self, bars: Bars) -> None:
         """Take in many closed bars, e.g. the stored history, and show the last column."""
@@ -100,14 +88,7 @@ class LiveHeatmap:
             The bar is not newer than the last.
         """
         self._refuse_old(end_ms)
-        kernels.step(
-            self._ledger,
-            self.bank,
-            self.instrument.is_inverse,
-            end_ms,
-            self.interval_ms,
-            row,
-        )
+        self._step(self._ledger, end_ms, row)
         self._show(self._ledger, _zeroed(self.long_usd), _zeroed(self.short_usd))
 
     def peek(self, end_ms: int, row: Row) -> tuple[F32, F32]:
@@ -115,17 +96,14 @@ class LiveHeatmap:
         self._refuse_old(end_ms)
         for spare, own in zip(self._spare, self._ledger, strict=True):
             spare[...] = own
-        kernels.step(
-            self._spare,
-            self.bank,
-            self.instrument.is_inverse,
-            end_ms,
-            self.interval_ms,
-            row,
-        )
+        self._step(self._spare, end_ms, row)
         long_usd, short_usd = np.zeros_like(self.long_usd), np.zeros_like(self.short_usd)
         self._show(self._spare, long_usd, short_usd)
         return long_usd, short_usd
+
+    def _step(self, ledger: kernels.Ledger, end_ms: int, row: Row) -> None:
+        inverse = self.instrument.is_inverse
+        kernels.step(ledger, self.bank, inverse, end_ms, self.interval_ms, row)
 
     def _show(self, ledger: kernels.Ledger, long_usd: F32, short_usd: F32) -> None:
         kernels.render(

@@ -15,8 +15,7 @@ from liqheat.errors import LiqheatError
 from liqheat.market.units import interval_name
 from liqheat.serve.pages import Pages
 from liqheat.serve.run import Server
-from liqheat.serve.sources import STORE_FILE
-from liqheat.store import Store, StoredInstrument
+from liqheat.store import FILE_NAME, Store, StoredInstrument
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def examine(config: Config) -> list[Finding]:
 
 
 def _store(folder: Path, *, required: bool) -> list[Finding]:
-    if not (folder / STORE_FILE).exists():
+    if not (folder / FILE_NAME).exists():
         words = f"{folder}: nothing is stored yet"
         return [Finding("store", "note", words)] if required else []
     try:

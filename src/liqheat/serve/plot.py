@@ -88,7 +88,6 @@ def save_png(
     path: Path,
     *,
     liquidations: pa.Table | None = None,
-    title: str | None = None,
     width: int = 1600,
     height: int = 900,
     dark: bool = True,
@@ -105,8 +104,6 @@ def save_png(
     liquidations : pyarrow.Table, optional
         Realised liquidations (the store's columns), drawn as bubbles at their mark price
         where known, else at the price given.
-    title : str, optional
-        Instead of the instrument's name.
     width, height : int
         Pixels.
     dark : bool
@@ -142,7 +139,7 @@ def save_png(
     _draw_axes(main, view, look)
     _draw_profile(side, view, look, dark=dark)
     _draw_legend(bar, view, look, dark=dark)
-    _draw_title(figure, view, look, title, now_ms)
+    _draw_title(figure, view, look, now_ms)
     _draw_caption(figure, view, look, largest, now_ms)
     _label_sides(main, look)
     return replace_file(path, lambda part: figure.savefig(part, format="png", dpi=DPI))
@@ -406,13 +403,11 @@ def _draw_legend(axes: Any, view: _View, look: _Look, *, dark: bool) -> None:
         spine.set_color(look.grid)
 
 
-def _draw_title(
-    figure: Any, view: _View, look: _Look, title: str | None, now_ms: int | None
-) -> None:
+def _draw_title(figure: Any, view: _View, look: _Look, now_ms: int | None) -> None:
     heatmap = view.heatmap
     wide, high = figure.get_size_inches() * DPI
     y = 1 - 34 / high
-    name = title or f"{heatmap.instrument.symbol} · {heatmap.instrument.exchange}"
+    name = f"{heatmap.instrument.symbol} · {heatmap.instrument.exchange}"
     text = figure.text(
         30 / wide, y, name, color=look.text, fontsize=16, fontweight="bold", va="center"
     )

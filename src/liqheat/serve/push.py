@@ -308,7 +308,7 @@ class Session:
                 continue
             try:
                 self._handle(message.get("text"))
-            except Exception as error:
+            except LiqheatError as error:
                 self._error(error)
 
     def _allowed(self) -> bool:
@@ -354,7 +354,7 @@ class Session:
                     self._error(error)
                 told = True
                 self.viewer.give(encode_status(self.hub.service, query, None))
-            except Exception as error:
+            except Exception as error:  # logged by problem_of; the socket stays
                 self._error(error)
                 return
             await asyncio.sleep(RETRY_S)

@@ -24,11 +24,10 @@ from liqheat.exchanges.simulated import SimulatedExchange
 from liqheat.market.instrument import SHIPPED
 from liqheat.market.units import DAY_MS
 from liqheat.service import Feed
-from liqheat.store import Store
+from liqheat.store import FILE_NAME, Store
 
 Say = Callable[[str], None]
 
-STORE_FILE = "liqheat.db"
 #: Simulated instruments which ``up`` runs; each costs seconds of simulated past at a start.
 SIMULATED = ("simulated:BTCUSDT", "simulated:ETHUSDT")
 DEFAULT_REPLAY_SPEED = 60.0
@@ -60,7 +59,7 @@ def open_feeds(config: Config, say: Say, stack: contextlib.ExitStack) -> list[Fe
 
 def open_stored(config: Config, stack: contextlib.ExitStack) -> list[Feed]:
     """Open the data folder for reading; empty where nothing is stored."""
-    if not (config.folder / STORE_FILE).exists():
+    if not (config.folder / FILE_NAME).exists():
         return []
     store = stack.enter_context(Store.open(config.folder, mode="r"))
     if not any("bars" in one.spans for one in store.instruments()):
@@ -93,7 +92,7 @@ def open_replay(config: Config, say: Say, stack: contextlib.ExitStack) -> Feed:
     """Open a recording and a scratch store that it is played into."""
     path = Path(str(config.replay)).expanduser()
     speed = config.speed or DEFAULT_REPLAY_SPEED
-    if (path / STORE_FILE).exists():
+    if (path / FILE_NAME).exists():
         recording = stack.enter_context(Store.open(path, mode="r"))
     else:
         recording = _imported(path, config, say, stack)
@@ -117,7 +116,7 @@ def open_for(config: Config, instrument: str, stack: contextlib.ExitStack) -> St
     stores = [
         stack.enter_context(Store.open(folder, mode="r"))
         for folder in folders
-        if (folder / STORE_FILE).exists()
+        if (folder / FILE_NAME).exists()
     ]
     for store in stores:
         if store.span("bars", instrument) is not None:

@@ -316,7 +316,7 @@ class Service:
             entry = await self.entry(view.query.instrument)
             view.adopt(await self._build(view.query, entry))
             self._tell(watched, None)
-        except Exception as error:
+        except Exception as error:  # the view stands as it is, and is tried again
             log.warning(
                 "rebuild_failed instrument=%s error=%r", view.query.instrument, error
             )
@@ -357,7 +357,7 @@ class Service:
         for watched in list(market.views.values()):
             try:
                 self._advance(watched, market.tape)
-            except Exception:
+            except Exception:  # one view must not hold up the others; it is built anew
                 log.exception("advance_failed instrument=%s", name)
                 watched.view.outdated = True
             for listener in list(watched.listeners) if rows else ():
@@ -402,7 +402,7 @@ class Service:
                 for name, market in list(self._markets.items()):
                     for watched in list(market.views.values()):
                         await self._follow_view(name, market, watched)
-            except Exception as error:
+            except Exception as error:  # a store in trouble now may be well in a moment
                 log.warning("follow_failed error=%r", error)
 
     async def _follow_view(self, name: str, market: _Market, watched: _Watched) -> None:

@@ -15,11 +15,10 @@ import numpy as np
 
 from liqheat.market.events import Bar, Bars, Liquidation, MarkPrice, OpenInterest
 from liqheat.service.live import BarRow
+from liqheat.store.views import MARK_READINGS_PER_BAR
 
 #: Closed bars, readings and liquidations that are kept.
 MAX_BARS, MAX_READINGS, MAX_LIQUIDATIONS = 4_096, 8_192, 1_000
-#: As in the store: fewer single mark readings than this say nothing of a bar's range.
-MARK_READINGS_PER_BAR = 10
 
 
 class Tape:

@@ -5,7 +5,7 @@ form. Several processes may read while one writes.
 """
 
 from liqheat.store.schema import SCHEMAS
-from liqheat.store.sqlite import Store, StoredInstrument, WriteResult
+from liqheat.store.sqlite import FILE_NAME, Store, StoredInstrument, WriteResult
 from liqheat.store.views import Span
 
-__all__ = ["SCHEMAS", "Span", "Store", "StoredInstrument", "WriteResult"]
+__all__ = ["FILE_NAME", "SCHEMAS", "Span", "Store", "StoredInstrument", "WriteResult"]
