@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -162,6 +162,7 @@ def test_compress_is_deterministic() -> None:
 
 
 @given(arrays(np.float32, 300, elements=st.floats(0, 2**30, width=32)))
+@example(np.full(300, 1e-36, np.float32))
 def test_codes_are_near_and_monotone(usd) -> None:
     v_max = scale_top(float(usd.max()))
     found = to_codes(usd, v_max)

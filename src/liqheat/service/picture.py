@@ -24,6 +24,8 @@ F32 = NDArray[np.float32]
 RANGE = 1e5
 #: v_max lies at least this factor over the largest value, so that it seldom has to move.
 HEADROOM = 1.25
+#: A map of less than this everywhere is empty: float32 could not hold its scale.
+LEAST_USD = 1e-6
 _STEP = 254.0 / math.log(RANGE)
 
 
@@ -35,7 +37,7 @@ def scale_top(largest_usd: float) -> float:
     >>> scale_top(900.0) == scale_top(1000.0)
     True
     """
-    if not (largest_usd > 0 and math.isfinite(largest_usd)):
+    if not (largest_usd > LEAST_USD and math.isfinite(largest_usd)):
         return 1.0
     return float(2.0 ** (math.ceil(math.log2(largest_usd * HEADROOM) * 2) / 2))
 
