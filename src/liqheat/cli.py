@@ -266,7 +266,7 @@ def _query(asked: dict[str, Any]) -> Query:
 def _time_ms(text: str) -> int:
     from datetime import UTC, datetime
 
-    if text.isdigit():
+    if text.isascii() and text.isdigit() and len(text) < 20:
         return int(text)
     try:
         time = datetime.fromisoformat(text)

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from liqheat.errors import BadInputError, UnavailableError
 from liqheat.exchanges._layouts import map_columns, parse_file
 from liqheat.exchanges._plan import ImportPlan, PlanItem, check_open_interest, plan_import
-from liqheat.exchanges._tables import read_table
+from liqheat.exchanges._tables import read_table, spoken
 from liqheat.market.events import Bars
 from liqheat.market.instrument import Instrument
 
@@ -134,7 +134,7 @@ class ImportReport:
             text += f"{done.changed:,} changed, {done.same:,} there already"
             if done.kept:
                 text += f", {done.kept:,} not borrowed where the exchange's own are stored"
-            out.append(f"{text} ({done.item.file.name})")
+            out.append(f"{text} ({done.item.name})")
         return out
 
 
@@ -170,7 +170,7 @@ def run_import(
             _write(store, result, batch, plan, now_ms)
             done += min(BATCH_ROWS, item.rows - offset)
             if progress is not None:
-                progress(done, plan.rows, item.file.name)
+                progress(done, plan.rows, item.name)
     return report
 
 
@@ -216,7 +216,7 @@ def _write(
     result.same += wrote.same
     row = {
         "imported_ms": now_ms, "instrument": plan.instrument.name, "kind": item.part.kind,
-        "file": str(item.file), "sha256": item.sha256, "source": item.source,
+        "file": spoken(str(item.file)), "sha256": item.sha256, "source": item.source,
         "rows": result.new + result.changed + result.same, "new": result.new,
         "changed": result.changed, "same": result.same,
         "note": "; ".join((*item.part.notes, *(f"mapped {m}" for m in plan.mapping))),

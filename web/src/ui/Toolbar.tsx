@@ -12,6 +12,7 @@ import {
   PaletteControl,
   ProfileToggle,
   RangeControl,
+  RealisedToggle,
   ResetButton,
   ScaleControl,
   StepControl,
@@ -88,6 +89,7 @@ export function Toolbar() {
         <span class="axes">
           <LiveButton />
           <ResetButton />
+          <RealisedToggle />
           <LogPriceToggle />
           <ZoneToggle />
         </span>
@@ -164,6 +166,7 @@ export function Sheet() {
         <LogPriceToggle />
         <ZoneToggle />
         <ProfileToggle />
+        <RealisedToggle />
         <ResetButton />
       </div>
       <div class="row">
