@@ -303,7 +303,7 @@ export class HeatChart {
         vertLine: { color: COLORS.crosshair, labelBackgroundColor: COLORS.label },
         horzLine: { color: COLORS.crosshair, labelBackgroundColor: COLORS.label },
       },
-      rightPriceScale: { borderColor: COLORS.border, scaleMargins: { top: 0, bottom: 0 } },
+      rightPriceScale: { borderColor: COLORS.border, scaleMargins: { top: 0, bottom: 0 }, ensureEdgeTickMarksVisible: true },
       kineticScroll: { touch: !this.reducedMotion, mouse: false },
       ...this.timeOptions(),
     };

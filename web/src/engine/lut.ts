@@ -21,13 +21,14 @@ export const CLIP_SHARE = 0.995;
 const LOG_DECADES = 3;
 /** Part of the palette over which the color rises out of the ground. */
 const GROUND_RAMP = 0.1;
-/** The ground, on which levels lie, is the dark end of the palette, dimmed. */
-const GROUND_DIM = 0.46;
+/** The ground, on which levels lie: the page's black, with half of the palette's dark end. */
+const GROUND_BLACK: Rgb = [7, 9, 13];
+const GROUND_SHARE = 0.5;
 /**
  * Where the ordinary cells (`typical`, a high quantile) belong on the palette: in its dark
  * third, so that only what stands out is bright, however flat or steep the market's map is.
  */
-const TYPICAL_AT = 0.27;
+const TYPICAL_AT = 0.3;
 const GAMMA_MOST = 3;
 
 // 17 stops each, sampled from matplotlib's maps (CC0).
@@ -106,8 +107,10 @@ export function contrast(window: Window, typical: number): number {
 
 /** Color of what is hidden or empty. */
 export function groundColor(palette: PaletteName): Rgb {
-  const [r, g, b] = paletteColor(palette, 0);
-  return [r, g, b].map((v) => Math.round(v * GROUND_DIM)) as unknown as Rgb;
+  const dark = paletteColor(palette, 0);
+  const mix = (k: 0 | 1 | 2): number =>
+    Math.round(GROUND_BLACK[k] + (dark[k] - GROUND_BLACK[k]) * GROUND_SHARE);
+  return [mix(0), mix(1), mix(2)];
 }
 
 /** Color of a share of the clip value. */

@@ -36,6 +36,13 @@ export function nearestLarge(matrix: HeatMatrix, limit: number): number {
   return inside ? limit : NaN;
 }
 
+/** The prices of the first view, for candles from `low` to `high`. */
+export function inView(matrix: HeatMatrix, low: number, high: number): readonly [number, number] {
+  const [bottom, top] = withRoom(low, high);
+  const { below, above } = roomAround(matrix, low, high);
+  return [low - (low - bottom) * below, high + (top - high) * above];
+}
+
 /** What the newest column asks for, given the candles in sight. */
 export function roomAround(matrix: HeatMatrix, low: number, high: number): Room {
   const [bottom, top] = withRoom(low, high);

@@ -8,7 +8,8 @@
 
 import { batch, computed, signal } from '@preact/signals';
 
-import { HeatMatrix, percentileCode, withRoom } from '../engine/matrix';
+import { HeatMatrix, percentileCode } from '../engine/matrix';
+import { inView } from '../engine/room';
 import { CLIP_SHARE } from '../engine/lut';
 import { Tape } from '../engine/tape';
 import { ApiError, fetchHealth, fetchInstruments, socketUrl } from '../net/api';
@@ -81,17 +82,17 @@ let clipCode = 0;
  * The share of cells which the automatic threshold hides, and the bounds it stays in: a map
  * is mostly background, and its faint third would drown the levels.
  */
-const AUTO_HIDES = 1 / 3;
+const AUTO_HIDES = 0.3;
 const AUTO_LOW = [0.01, 0.4] as const;
 const TYPICAL_SHARE = 0.8;
 
 /**
- * Fit the colors to the cells around the candles: far levels can be far larger, and would
+ * Fit the colors to the cells of the first view: far levels can be far larger, and would
  * leave those which matter now in the dark.
  */
 function updateClip(m: HeatMatrix, force: boolean): void {
   const range = m.priceRange();
-  const counts = m.histogram(...(range ? withRoom(...range) : ([0, Infinity] as const)));
+  const counts = m.histogram(...(range ? inView(m, ...range) : ([0, Infinity] as const)));
   const code = percentileCode(counts, CLIP_SHARE);
   if (!force && Math.abs(code - clipCode) < CLIP_SLACK) return;
   clipCode = code;

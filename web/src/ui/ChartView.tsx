@@ -106,6 +106,7 @@ export function ChartView() {
   const name = `Liquidation heatmap of ${symbol.value}${mode.value === 'simulated' ? ', simulated' : ''}`;
   return (
     <figure class="figure">
+      <h1 class="sr">{name}</h1>
       <Legend />
       <div class={dead ? 'stage dead' : 'stage'}>
         <div

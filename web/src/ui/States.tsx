@@ -214,7 +214,8 @@ function PartialBanner() {
   return (
     <div class="banner plain" data-testid="partial">
       <span>
-        Collecting since {formatTime(s.collecting_since_ms, zone.value)} · {s.columns} of{' '}
+        {recorded.value ? 'Recorded' : 'Collecting'} since{' '}
+        {formatTime(s.collecting_since_ms, zone.value)} · {s.columns} of{' '}
         {s.columns_wanted} columns of {formatStep(s.step_ms)}
       </span>
     </div>

@@ -14,20 +14,23 @@ import {
   status,
 } from '../state/live';
 import type { ExchangeStatus } from '../net/ws';
-import { chart } from '../state/view';
+import { formatTime } from '../engine/axis';
+import { chart, zone } from '../state/view';
 
-export function LinkChip() {
+/** `short` stands beside the badge, which says recorded, simulated or replay already. */
+export function LinkChip({ short }: { short?: boolean }) {
   const state = link.value;
   const age = ageMs.value;
   let tone = 'wait';
   let text = state.phase === 'connecting' ? 'connecting' : 'waiting';
   if (state.phase === 'down') [tone, text] = ['red', 'disconnected'];
   else if (recorded.value && age !== null) {
-    [tone, text] = ['amber', `recorded · ${formatAge(age)} old`];
+    [tone, text] = ['amber', `${short ? '' : 'recorded · '}${formatAge(age)} old`];
   } else if (status.value && age !== null) {
     tone = stale.value ? 'amber' : 'green';
     const word = stale.value ? 'stale' : mode.value === 'live' ? 'live' : mode.value;
-    text = mode.value === 'replay' ? word : `${word} · ${formatAge(age)}`;
+    if (mode.value === 'replay') text = replayClock(status.value.data_ms!, short);
+    else text = short && mode.value === 'simulated' ? formatAge(age) : `${word} · ${formatAge(age)}`;
   } else if (problem.value) [tone, text] = ['red', 'error'];
   else if (status.value) text = 'no data';
   return (
@@ -36,6 +39,12 @@ export function LinkChip() {
       {text}
     </span>
   );
+}
+
+/** A replay has no age, but a clock of its own. */
+function replayClock(dataMs: number, short?: boolean): string {
+  const clock = `${formatTime(dataMs, zone.value, 'day')} ${formatTime(dataMs, zone.value, 'minute')}`;
+  return short ? clock : `replay · ${clock}`;
 }
 
 const TONE: Record<ExchangeStatus['state'], string> = {

@@ -85,11 +85,10 @@ export function Toolbar() {
         <Price />
         <ModeBadge />
         <span class="spacer" />
-        <LinkChip />
+        <LinkChip short />
         <span class="axes">
           <LiveButton />
           <ResetButton />
-          <RealisedToggle />
           <LogPriceToggle />
           <ZoneToggle />
         </span>
@@ -109,6 +108,7 @@ export function Toolbar() {
         <ModelControl />
         <ModelLine />
         <span class="spacer" />
+        <RealisedToggle />
         <ScaleControl />
       </div>
     </header>

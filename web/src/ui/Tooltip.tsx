@@ -90,9 +90,9 @@ function Liquidated(props: { bubble: Bubble }) {
   const { usd, side, count } = props.bubble;
   return (
     <div class={`tip-way ${side}`} data-testid="liquidated">
-      <span>liquidated{count > 1 ? ` (${count})` : ''}</span>
+      <span>liquidated{count > 1 ? ` ×${count}` : ''}</span>
       <b>
-        {formatUsd(usd)} {SIDE_TEXT[side]}
+        {formatUsd(usd)} {side}s
       </b>
     </div>
   );
@@ -128,8 +128,15 @@ function Body(props: { m: HeatMatrix; column: number; price: number; bubble?: Bu
   );
 }
 
-function place(x: number, y: number): { left: string; top: string } {
+/** On a narrow pane a finger covers the cursor: the reading goes to the other upper corner. */
+const NARROW = 600;
+
+function place(x: number, y: number): Record<string, string> {
   const pane = chart.value?.paneSize() ?? { width: 800, height: 600 };
+  if (pane.width < NARROW) {
+    const top = y < HEIGHT + 60 ? `${pane.height - HEIGHT - 8}px` : '40px';
+    return x < pane.width / 2 ? { left: `${pane.width - 200}px`, top } : { left: '8px', top };
+  }
   const left = x + MARGIN + WIDTH > pane.width ? x - MARGIN - WIDTH : x + MARGIN;
   const top = y + MARGIN + HEIGHT > pane.height ? y - MARGIN - HEIGHT : y + MARGIN;
   return { left: `${Math.max(4, left)}px`, top: `${Math.max(4, top)}px` };

@@ -216,7 +216,7 @@ export function RealisedToggle() {
       title="Realised liquidations: ▼ longs, ▲ shorts, sized by USD (R)"
       onToggle={() => setQuery({ realised: !on }, 'push')}
     >
-      Realised
+      Liquidations
     </Toggle>
   );
 }
