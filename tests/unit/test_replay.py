@@ -116,7 +116,7 @@ def test_starts_where_all_kinds_are_known_if_a_quarter_is_left() -> None:
     source.add("liquidations", NAME, event_ms=[late], **row)
     assert replay_of(source, Clock()).start_ms == START + 60 * DAY + MINUTE
     source.add("liquidations", NAME, event_ms=[START + 80 * DAY], **row)
-    assert replay_of(source, Clock()).start_ms == START + 30 * DAY
+    assert replay_of(source, Clock()).start_ms == START + 50 * DAY
     source.add("liquidations", NAME, event_ms=[START], **row)
     source.add("open_interest", NAME, event_ms=[START], open_interest_qty=[5.0])
     assert replay_of(source, Clock()).start_ms == START + 30 * DAY

@@ -102,9 +102,9 @@ class ReplayExchange:
     speed : float
         Recorded time per wall-clock time; 60 shows an hour in a minute.
     start_ms : int, optional
-        Where the clock starts. Without it: after 30 days of bars, open interest and
-        liquidations where there are any, if a quarter of the recording is left then; else
-        after 30 days of bars if there are more than that, else after a third of them.
+        Where the clock starts. Without it: after 30 days of bars (or a third of fewer), open
+        interest and liquidations, where there are any; what becomes known when less than a
+        quarter of the recording is left is not waited for.
     now_ms, sleep : callable, optional
         The wall clock and how to wait.
 
@@ -182,9 +182,11 @@ class ReplayExchange:
             return start_ms
         length = self.end_ms - self.first_ms
         warm = self.first_ms + (WARM_UP_MS if length > WARM_UP_MS else length // 3)
-        known = max([warm, *self._first_rows("open_interest", "liquidations")])
-        at = known if self.end_ms - known >= _LEAST_LEFT * length else warm
-        return -(-at // 60_000) * 60_000  # up: at the start it is known already
+        latest = self.end_ms - _LEAST_LEFT * length
+        known = [
+            at for at in self._first_rows("open_interest", "liquidations") if at <= latest
+        ]
+        return -(-max(warm, *known, 0) // 60_000) * 60_000  # up: known already by then
 
     def _first_rows(self, *kinds: str) -> list[int]:
         # Since when each kind is known of every instrument which has it.

@@ -142,6 +142,7 @@ export class HeatChart {
   /** A column was appended or rewritten: heat and candle go into the same repaint. */
   columnChanged(column: number, scrolled: boolean): void {
     if (!this.matrix) return;
+    this.profileLayer.changed();
     if (scrolled) {
       this.heat.scrolled();
       this.setCandles();

@@ -19,7 +19,7 @@ import type {
 
 import type { HeatRenderer, HeatView } from './heat';
 import type { HeatMatrix } from './matrix';
-import { drawProfile, type ProfileStyle } from './profile';
+import { buildProfile, drawProfile, type Profile, type ProfileStyle } from './profile';
 import { groupOf, type Bubble, type Tape } from './tape';
 
 type Target = Parameters<IPrimitivePaneRenderer['draw']>[0];
@@ -157,6 +157,8 @@ export class HeatLayer extends Layer {
 export class ProfileLayer extends Layer {
   visible = true;
   private matrix: HeatMatrix | null = null;
+  /** Sums of the newest column; a pan or a threshold step draws the same ones again. */
+  private profile: Profile | null = null;
 
   constructor(private readonly style: () => ProfileStyle) {
     super('normal');
@@ -164,13 +166,20 @@ export class ProfileLayer extends Layer {
 
   setMatrix(matrix: HeatMatrix | null): void {
     this.matrix = matrix;
+    this.profile = null;
+  }
+
+  /** Columns changed. */
+  changed(): void {
+    this.profile = null;
   }
 
   protected override paint(scope: Scope): void {
     if (!this.visible || !this.matrix || this.matrix.width === 0) return;
     const view = this.view(scope);
     if (!view) return;
-    drawProfile(scope.context, view, this.matrix, this.style(), scope.horizontalPixelRatio);
+    this.profile ??= buildProfile(this.matrix);
+    drawProfile(scope.context, view, this.matrix, this.profile, this.style(), scope.horizontalPixelRatio);
   }
 }
 
