@@ -1,6 +1,10 @@
 """How fast the page draws: medians in a headless Chromium beside the budgets.
 
     python benchmarks/page.py --url http://127.0.0.1:8321
+    python benchmarks/page.py --url http://127.0.0.1:8321 --heap 5
+
+The second watches the page's heap while columns come in, best from a fast replay
+(``liqheat up --replay FOLDER --speed 3000``: 5 minutes are 10 days).
 
 The matrices are made up inside the page (``?bench=WxH``, marked SIMULATED), so the figures
 do not depend on data; the first picture is timed on the real start page. Canvas 2D, no GPU.
@@ -19,6 +23,8 @@ from typing import Any
 from playwright.sync_api import Browser, sync_playwright
 
 RUNS = 30
+HEAP_SAMPLES = 12
+HEAP_GROWTH = 0.05
 SIZES = ("1440x400", "4000x1000")
 VIEWPORT = {"width": 1440, "height": 900}
 FLAGS = [
@@ -94,11 +100,39 @@ def measure(url: str) -> list[Row]:
     return rows
 
 
+def heap(url: str, minutes: float) -> int:
+    """Print the heap once in a while, after a full collection [MB]; 1 when it grows."""
+    chromium = os.environ.get("LIQHEAT_CHROMIUM") or shutil.which("chromium")
+    sizes: list[float] = []
+    with sync_playwright() as tool:
+        browser = tool.chromium.launch(executable_path=chromium, args=FLAGS)
+        page = open_page(browser, url)
+        devtools = page.context.new_cdp_session(page)
+        for i in range(HEAP_SAMPLES + 1):
+            page.wait_for_timeout(minutes * 60_000 / HEAP_SAMPLES if i else 5_000)
+            devtools.send("HeapProfiler.collectGarbage")
+            sizes.append(devtools.send("Runtime.getHeapUsage")["usedSize"] / 1e6)
+            print(
+                f"{i * minutes / HEAP_SAMPLES:5.1f} min {sizes[-1]:7.2f} MB  {page.title()}"
+            )
+        browser.close()
+    # The first half may still fill caches and the columns there is room for.
+    half = len(sizes) // 2
+    growth = statistics.mean(sizes[-3:]) / statistics.mean(sizes[half : half + 3]) - 1
+    print(f"second half: {growth:+.1%}")
+    return 0 if growth < HEAP_GROWTH else 1
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--url", default="http://127.0.0.1:8321")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument(
+        "--heap", type=float, metavar="MINUTES", help="watch the heap instead"
+    )
     options = parser.parse_args()
+    if options.heap:
+        return heap(options.url.rstrip("/"), options.heap)
     rows = measure(options.url.rstrip("/"))
     if options.json:
         print(json.dumps([vars(line) for line in rows], indent=1))

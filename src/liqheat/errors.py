@@ -17,6 +17,9 @@ server turns it into an RFC 9457 body with the class's ``status``.
 
 from __future__ import annotations
 
+#: Longest value, and longest advice, that a message repeats [characters].
+MAX_WORDS = 400
+
 
 class LiqheatError(Exception):
     """Base of all errors which are meant to be read by a person."""
@@ -51,10 +54,15 @@ class BadInputError(LiqheatError):
         self.what, self.where, self.value, self.do = what, where, value, do
         text = f"{where}: {what}" if where else what
         if value is not None:
-            text += f" (was {value!r})"
+            text += f" (was {_clipped(repr(value))})"
         if do:
-            text += f"; {do}"
+            text += f"; {_clipped(do)}"
         super().__init__(text)
+
+
+def _clipped(text: str) -> str:
+    # A cell of a megabyte, or the names of 20,000 columns, would be no line any more.
+    return text if len(text) <= MAX_WORDS else f"{text[:MAX_WORDS]}..."
 
 
 class UnknownInstrumentError(BadInputError):

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlparse
 
 import pytest
 
@@ -199,11 +200,17 @@ class FakeServer:
     refuse: bool = False
     picture: bool = True
     instruments: list[dict[str, Any]] | None = None
+    liquidations: list[dict[str, Any]] = field(default_factory=list)
+    #: Queries for exact columns so far; none is answered while `hold_columns`.
+    columns_asked: list[str] = field(default_factory=list)
+    hold_columns: bool = False
+    t0_ms: int = 0
 
     def start(self) -> None:
         self.page.route_web_socket("**/ws", self._connect)
         self.page.route("**/api/v1/instruments", self._instruments)
         self.page.route("**/api/v1/health", self._health)
+        self.page.route("**/api/v1/column?**", self._column)
 
     def send(self, data: bytes | str) -> None:
         self.sockets[-1].send(data)
@@ -229,8 +236,10 @@ class FakeServer:
             return
         self.send_status()
         if self.picture:
-            t0_ms = self.now_ms() // STEP_MS * STEP_MS - (COLUMNS - 1) * STEP_MS
-            self.send(snapshot(1, flags=self.flags, gap=40, t0_ms=t0_ms))
+            self.t0_ms = self.now_ms() // STEP_MS * STEP_MS - (COLUMNS - 1) * STEP_MS
+            self.send(snapshot(1, flags=self.flags, gap=40, t0_ms=self.t0_ms))
+        if self.liquidations:
+            self.send(self._json({"type": "liquidations", "rows": self.liquidations}))
 
     def now_ms(self) -> int:
         return time.time_ns() // 1_000_000
@@ -276,6 +285,21 @@ class FakeServer:
         other = {**row, "instrument": "test:ETHUSDT", "coin": "ETH"}
         rows = [row, other] if self.instruments is None else self.instruments
         route.fulfill(json={"mode": "live", "instruments": rows})
+
+    def _column(self, route: Any) -> None:
+        asked = parse_qs(urlparse(route.request.url).query)
+        self.columns_asked.append(asked["t"][0])
+        if self.hold_columns:
+            return
+        usd = [1_234_567.4 if p == LONG_BIN else 0.0 for p in range(BINS)]
+        facts = {
+            "mode": "live",
+            "start_ms": int(asked["t"][0]),
+            "price_edges": [edge(p) for p in range(BINS + 1)],
+            "long_usd": usd,
+            "short_usd": [value / 2 for value in usd],
+        }
+        route.fulfill(json=facts)
 
     def _health(self, route: Any) -> None:
         facts = {

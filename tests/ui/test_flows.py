@@ -36,7 +36,9 @@ def open_page(page: Page, query: str = "") -> None:
 def settle(page: Page) -> None:
     """Wait until the picture asked for is the one shown."""
     expect(page.locator(".busy")).to_have_count(0, timeout=60_000)
-    page.wait_for_timeout(150)
+    page.evaluate(
+        "new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)))"
+    )
 
 
 def test_picture_appears(page: Page) -> None:
@@ -93,7 +95,7 @@ def test_threshold_drag_hides_levels_and_replaces_the_url(page: Page) -> None:
     page.mouse.up()
     expect(page).to_have_url(re.compile(r"thr=0\.[4-7]\d*-1"))
     assert page.evaluate("history.length") == entries
-    page.wait_for_timeout(200)
+    settle(page)
     assert page.evaluate(LIT) < before
     value = page.get_by_role("slider", name="Threshold").get_attribute("aria-valuetext")
     assert value
@@ -140,9 +142,9 @@ def test_screenshot_for_the_documents(page: Page, request: pytest.FixtureRequest
         pytest.skip("only with --update-screenshots")
     IMAGES.mkdir(parents=True, exist_ok=True)
     open_page(page, "?r=3d")
-    page.wait_for_timeout(1500)
+    settle(page)
     page.screenshot(path=str(IMAGES / "heatmap.png"))
     page.set_viewport_size({"width": 390, "height": 844})
     open_page(page, "?r=3d")
-    page.wait_for_timeout(1500)
+    settle(page)
     page.screenshot(path=str(IMAGES / "phone.png"))

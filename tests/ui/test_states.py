@@ -1,12 +1,14 @@
 """The page's states and readings, with the socket and the REST calls pretended."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 STAGE = ".stage"
+AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
 
 
 def open_page(page: Page, query: str = "") -> None:
@@ -209,6 +211,74 @@ def test_replay_shows_its_speed(page: Page, fake: Any) -> None:
     expect(page.get_by_test_id("stale")).to_have_count(0)
 
 
+def test_recorded_data_are_no_replay(page: Page, fake: Any) -> None:
+    fake.status = {
+        "mode": "replay",
+        "data_ms": fake.now_ms() - 9 * 86_400_000,
+        "exchanges": [
+            {"exchange": "test", "state": "stale", "age_ms": 9 * 86_400_000, "detail": ""}
+        ],
+        "note": "Recorded data; nothing is collecting it.",
+    }
+    fake.flags = 4
+    open_page(page)
+    badge = page.locator(".head .badge")
+    expect(badge).to_have_text("RECORDED")
+    expect(badge).to_have_attribute("title", re.compile("nothing is collecting"))
+    for chip in page.get_by_test_id("link").all():
+        expect(chip).to_have_class(re.compile("amber"))
+        expect(chip).to_contain_text("9 d old")
+    expect(page).to_have_title(re.compile(r"^REC 100\.00 BTCUSDT"))
+
+
+def test_resting_cursor_reads_the_exact_figure(page: Page, fake: Any, wire: Any) -> None:
+    open_page(page)
+    y = y_of(page, wire.long_price)
+    tip = page.get_by_test_id("exact")
+    expect(tip).to_contain_text("$1,234,567", timeout=15_000)
+    expect(tip).to_contain_text("▼ longs")
+    expect(tip).to_contain_text("$617,284")
+    box = page.locator(STAGE).bounding_box()
+    assert box
+    fake.hold_columns = True
+    page.mouse.move(box["x"] + box["width"] * 0.3, y)
+    expect(tip).to_have_count(0)
+    expect(page.get_by_test_id("tooltip")).to_contain_text("~$")
+
+
+def test_realised_liquidations_are_drawn_told_and_switched_off(
+    page: Page, fake: Any, wire: Any
+) -> None:
+    now = fake.now_ms()
+    row = {
+        "event_ms": now - 60 * 300_000,
+        "instrument": "test:BTCUSDT",
+        "position_side": "long",
+        "price": wire.price,
+        "qty": 1.0,
+        "notional_usd": 2e6,
+        "price_kind": "order",
+    }
+    late = {**row, "event_ms": now - 60_000, "position_side": "short", "notional_usd": 9e3}
+    fake.liquidations = [row, {**row, "notional_usd": 1e6}, late]
+    open_page(page)
+    expect(page.locator(".last-liq")).to_have_text(re.compile(r"short \$9\.00K BTCUSDT"))
+    y = y_of(page, wire.price * 0.9995)
+    box = page.locator(STAGE).bounding_box()
+    assert box
+    told = page.get_by_test_id("liquidated")
+    # The mark is a few pixels wide and lies about the middle: sweep over it.
+    for k in range(240):
+        page.mouse.move(box["x"] + box["width"] * (0.3 + k / 600), y)
+        if told.count():
+            break
+    expect(told).to_contain_text(re.compile(r"liquidated ×2\s*\$3\.00M longs"))
+    page.keyboard.press("r")
+    expect(page).to_have_url(re.compile("liq=0"))
+    page.mouse.move(box["x"] + box["width"] * (0.3 + k / 600) + 0.5, y)
+    expect(told).to_have_count(0)
+
+
 def test_relative_scale_is_said(page: Page, fake: Any) -> None:
     fake.status["usd_scale"] = "relative"
     open_page(page)
@@ -264,3 +334,84 @@ def test_phone_has_no_overflow_and_a_sheet(page: Page, fake: Any, width: int) ->
         .map((e) => e.getBoundingClientRect())
         .filter((r) => r.width && (r.width < 43.5 || r.height < 43.5)).length"""
     assert page.evaluate(small) == 0
+
+
+def axe(page: Page) -> list[str]:
+    """Return what axe-core finds wrong."""
+    if not AXE.is_file():
+        pytest.skip("axe-core is not installed: python tools/web_build.py test")
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("axe.run({ resultTypes: ['violations'] })")
+    return [
+        f"{rule['id']}: {node['html'][:120]}"
+        for rule in found["violations"]
+        for node in rule["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_axe_finds_nothing_on_the_picture_and_the_dialogs(
+    page: Page, fake: Any, width: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    open_page(page)
+    assert axe(page) == []
+    for key in "?/t":
+        page.keyboard.press(key)
+        expect(page.get_by_role("dialog")).to_be_visible()
+        assert axe(page) == []
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_axe_finds_nothing_on_the_other_states(page: Page, fake: Any) -> None:
+    fake.status = {"mode": "replay", "data_ms": 1, "usd_scale": "relative"}
+    fake.flags = 4
+    open_page(page)
+    assert axe(page) == []
+    fake.refuse = True
+    fake.sockets[-1].close()
+    expect(page.get_by_test_id("disconnected")).to_be_visible()
+    assert axe(page) == []
+    fake.refuse, fake.flags = False, 2
+    fake.status = {"mode": "simulated", "columns": 0}
+    fake.picture = False
+    page.goto("/")
+    expect(page.get_by_test_id("empty")).to_be_visible()
+    assert axe(page) == []
+    fake.problem = {"status": 422, "title": "Unknown instrument", "detail": "none such"}
+    page.goto("/?s=none:SUCH")
+    expect(page.get_by_test_id("error")).to_be_visible()
+    assert axe(page) == []
+
+
+def test_nothing_shifts_from_the_skeleton_to_the_picture(page: Page, fake: Any) -> None:
+    page.add_init_script("""
+        window.shifts = [];
+        new PerformanceObserver((list) => {
+          for (const e of list.getEntries()) window.shifts.push(
+            [e.value, ...e.sources.map((s) => s.node?.className ?? '')]);
+        }).observe({ type: 'layout-shift', buffered: true });""")
+    open_page(page)
+    fake.send_status(last_price=101.0)
+    expect(page.locator(".price strong")).to_be_visible()
+    shifts = page.evaluate("window.shifts")
+    assert sum(shift[0] for shift in shifts) < 0.01, shifts
+
+
+def test_keyboard_alone_reaches_everything(page: Page, fake: Any) -> None:
+    open_page(page)
+    names: list[str] = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        name = page.evaluate("""() => {
+          const e = document.activeElement;
+          return e?.getAttribute('aria-label') ?? e?.innerText ?? '';
+        }""")
+        if name in names:
+            continue
+        names.append(name)
+    told = " | ".join(names)
+    for wanted in ("BTCUSDT", "3d", "Sharp", "Liquidations", "Log price", "Threshold",
+                   "Brightest", "Liquidation heatmap", "About"):  # fmt: skip
+        assert wanted in told, told

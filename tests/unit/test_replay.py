@@ -106,6 +106,22 @@ def test_starts_after_thirty_days_or_a_third_or_where_told() -> None:
         replay_of(source, Clock(), speed=0)
 
 
+def test_starts_where_all_kinds_are_known_if_a_quarter_is_left() -> None:
+    source = Source()
+    source.add_bars(NAME, minutes(START, 100 * 1440)[::60], HOUR)
+    source.add("open_interest", NAME, event_ms=[START + 50 * DAY], open_interest_qty=[5.0])
+    assert replay_of(source, Clock()).start_ms == START + 50 * DAY
+    late = START + 60 * DAY + 1
+    row = {"price": [1.0], "qty": [1.0], "notional_usd": [1.0], "completeness": ["unknown"]}
+    source.add("liquidations", NAME, event_ms=[late], **row)
+    assert replay_of(source, Clock()).start_ms == START + 60 * DAY + MINUTE
+    source.add("liquidations", NAME, event_ms=[START + 80 * DAY], **row)
+    assert replay_of(source, Clock()).start_ms == START + 50 * DAY
+    source.add("liquidations", NAME, event_ms=[START], **row)
+    source.add("open_interest", NAME, event_ms=[START], open_interest_qty=[5.0])
+    assert replay_of(source, Clock()).start_ms == START + 30 * DAY
+
+
 def test_without_bars_there_is_nothing_to_replay() -> None:
     with pytest.raises(UnavailableError):
         replay_of(Source(), Clock())

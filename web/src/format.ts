@@ -18,6 +18,13 @@ export function formatUsd(usd: number): string {
   return `${usd < 0 ? '−' : ''}$${short}${unit[k]}`;
 }
 
+const fullUsd = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
+
+/** Every dollar: "$12,345,678". */
+export function formatFullUsd(usd: number): string {
+  return `$${fullUsd.format(usd)}`;
+}
+
 const priceFormats = new Map<number, Intl.NumberFormat>();
 
 export function formatPrice(price: number, decimals: number): string {

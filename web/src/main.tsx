@@ -10,6 +10,7 @@
 
 import { render } from 'preact';
 
+import { startExact } from './state/exact';
 import { startLive } from './state/live';
 import { startPrefs } from './state/prefs';
 import { startQuery } from './state/query';
@@ -27,4 +28,5 @@ if (bench) void import('./bench').then(({ startBench }) => startBench(bench));
 else {
   startLive();
   startView();
+  startExact();
 }

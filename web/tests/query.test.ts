@@ -21,6 +21,7 @@ describe('URL state', () => {
       logPrice: true,
       zone: 'local',
       profile: false,
+    realised: false,
       bins: 800,
     };
     const text = formatQuery(chosen);

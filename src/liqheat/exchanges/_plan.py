@@ -16,6 +16,7 @@ wrong as not halving: Bybit's is taken only where the mapping says which. (The h
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ import numpy as np
 
 from liqheat.errors import BadInputError
 from liqheat.exchanges._layouts import Part, UnusableError, map_columns, parse_file
-from liqheat.exchanges._tables import SUFFIXES, FileTable, read_table, texts
+from liqheat.exchanges._tables import SUFFIXES, FileTable, read_table, spoken, texts
 from liqheat.market.events import Bars
 from liqheat.market.instrument import Instrument
 from liqheat.market.instrument import instrument as shipped_instrument
@@ -52,11 +53,16 @@ class PlanItem:
     borrowed_from: str | None = None
 
     @property
+    def name(self) -> str:
+        """The file's name, in words."""
+        return spoken(self.file.name)
+
+    @property
     def source(self) -> str:
         """What the rows' ``source`` column says."""
         if self.borrowed_from:
-            return f"borrowed:{self.borrowed_from}:{self.file.name}"
-        return f"file:{self.file.name}"
+            return f"borrowed:{self.borrowed_from}:{self.name}"
+        return f"file:{self.name}"
 
     @property
     def rows(self) -> int:
@@ -70,7 +76,7 @@ class PlanItem:
             words = f"{interval_name(self.part.bars.interval_ms)} {words}"
         days = (self.part.end_ms - self.part.start_ms) / _DAY_MS
         text = f"{words}: {self.rows:,} rows, {_day(self.part.start_ms)} to "
-        text += f"{_day(self.part.end_ms)} ({days:,.1f} days), from {self.file.name}"
+        text += f"{_day(self.part.end_ms)} ({days:,.1f} days), from {self.name}"
         others = [name for name in self.part.exchanges if name]
         if len(others) > 1:
             text += f"; of {', '.join(others)}"
@@ -141,7 +147,7 @@ def plan_import(
     wanted = shipped_instrument(instrument) if isinstance(instrument, str) else instrument
     path = Path(path)
     planner = _Planner(wanted, dict(mapping or {}), now_ms)
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 -- Path.is_dir raises for a name too long
         planner.add_folder(path)
     else:
         planner.add_single(path)
@@ -168,18 +174,17 @@ class _Planner:
 
     def add_folder(self, folder: Path) -> None:
         """Take the files whose name is the instrument's; list those of no use."""
-        for path in sorted(
-            p for p in folder.rglob("*") if p.name.lower().endswith(SUFFIXES)
-        ):
+        found = (p for p in folder.rglob("*") if p.name.lower().endswith(SUFFIXES))
+        for path in sorted(p for p in found if p.is_file()):
             if not _is_named(path.name, self.instrument):
                 self.skipped.append(
-                    (path.name, f"its name has no {self.instrument.symbol}")
+                    (spoken(path.name), f"its name has no {self.instrument.symbol}")
                 )
                 continue
             try:
                 self._add(path, strict=False)
             except UnusableError as error:
-                self.skipped.append((path.name, _reason(error)))
+                self.skipped.append((spoken(path.name), _reason(error)))
         if unused := self.mapping.keys() - self.mapped:
             raise BadInputError(
                 "no file has a mapped column", where=str(folder),
@@ -194,13 +199,13 @@ class _Planner:
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         for part in parse_file(table):
-            self._check_future(part, path.name)
+            self._check_future(part, table.name)
             self._sort_in(path, sha256, part, table)
 
     def _sort_in(self, path: Path, sha256: str, part: Part, table: FileTable) -> None:
         own, exchange = self.instrument.exchange, _exchange_in(path.name)
         if reason := self._refusal(part, exchange, table):
-            self.skipped.append((path.name, reason))
+            self.skipped.append((spoken(path.name), reason))
         elif part.kind == "bars" and exchange not in (None, own, "multi"):
             part = replace(part, table=part.table.drop_columns(["mark_high", "mark_low"]))
             item = PlanItem(path, sha256, part, exchange)
@@ -249,7 +254,7 @@ class _Planner:
                 continue
             used = f"{lender}'s" if lender else f"{self.instrument.exchange}'s own"
             reason = f"bars of {exchange}; {used} are used"
-            self.skipped += [(item.file.name, reason) for item in others]
+            self.skipped += [(item.name, reason) for item in others]
         if not items:
             raise BadInputError(
                 f"nothing here can be used for {self.instrument.name}", where=str(path),
@@ -287,7 +292,7 @@ def check_open_interest(item: PlanItem, bars: Sequence[Bars]) -> None:
             some.with_open_interest(event_ms, qty)
         except BadInputError as error:
             raise BadInputError(
-                error.what, where=item.file.name, value=error.value, do=error.do
+                error.what, where=item.name, value=error.value, do=error.do
             ) from error
         if part.implied_price is None:
             continue
@@ -298,7 +303,7 @@ def check_open_interest(item: PlanItem, bars: Sequence[Bars]) -> None:
         if abs(middle - 1.0) > _PRICE_TOLERANCE:
             raise BadInputError(
                 "open interest in USD over base units is no price of these bars: it is "
-                f"{middle:.3g} times the close, in the middle", where=item.file.name,
+                f"{middle:.3g} times the close, in the middle", where=item.name,
                 value=float(np.median(part.implied_price)),
                 do="map open_interest_qty to the column of base units",
             )  # fmt: skip

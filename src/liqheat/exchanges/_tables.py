@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import re
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -63,6 +63,15 @@ class FileTable:
         return f"{self.name} line {row + self.first_line}"
 
 
+def spoken(name: str) -> str:
+    r"""Return a file's name as text which can be printed and stored.
+
+    >>> spoken("bars.csv"), spoken("bars\udcff.csv")
+    ('bars.csv', 'bars\\xff.csv')
+    """
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def normalised(name: str) -> str:
     """Return a column's name in snake case.
 
@@ -81,8 +90,10 @@ def read_table(path: Path) -> FileTable:
     BadInputError
         It is missing, unreadable, empty, truncated, in a wrong encoding, or not a table.
     """
-    name = path.name
+    name = spoken(path.name)
     try:
+        if path.exists() and not path.is_file():
+            _refuse("is no regular file", name, "give a file, or a folder of files")
         with path.open("rb") as file:
             head = file.read(8)
     except OSError as error:
@@ -91,8 +102,12 @@ def read_table(path: Path) -> FileTable:
         _refuse("the file is empty", name, "download it again")
     try:
         table, first_line = _read(path, head)
-    except (pa.ArrowException, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        text = str(error).splitlines()[0]
+    except BadInputError:
+        raise
+    except Exception as error:
+        # Decoders of others raise whatever they like on damaged bytes: RuntimeError for an
+        # encrypted ZIP file, OverflowError for a length, UnicodeDecodeError for a name.
+        text = " ".join(str(error).split()) or type(error).__name__
         _refuse(f"the file is damaged or truncated: {text}", name, "download it again")
     if table.num_rows == 0:
         _refuse("no rows", name, "give a file with at least one row")
@@ -105,20 +120,27 @@ def read_table(path: Path) -> FileTable:
 
 def _read(path: Path, head: bytes) -> tuple[pa.Table, int | None]:
     if head[:4] == b"PAR1":
-        return pa.parquet.ParquetFile(path).read(), None
+        return _sound(pa.parquet.ParquetFile(path).read()), None
     if head[:6] == b"ARROW1":
-        return pa.ipc.open_file(path).read_all(), None
+        return _sound(pa.ipc.open_file(path).read_all()), None
     if head[:4] == b"\xff\xff\xff\xff":
-        return pa.ipc.open_stream(path).read_all(), None
+        return _sound(pa.ipc.open_stream(path).read_all()), None
+    name = spoken(path.name)
     if head[:2] == b"\x1f\x8b":
-        return _read_csv(gzip.decompress(path.read_bytes()), path.name)
+        return _read_csv(gzip.decompress(path.read_bytes()), name)
     if head[:4] == b"PK\x03\x04":
         with zipfile.ZipFile(path) as archive:
             members = [m for m in archive.namelist() if m.lower().endswith(".csv")]
             if len(members) != 1:
-                _refuse(f"{len(members)} CSV files inside", path.name, "unpack it first")
-            return _read_csv(archive.read(members[0]), path.name)
-    return _read_csv(path.read_bytes(), path.name)
+                _refuse(f"{len(members)} CSV files inside", name, "unpack it first")
+            return _read_csv(archive.read(members[0]), name)
+    return _read_csv(path.read_bytes(), name)
+
+
+def _sound(table: pa.Table) -> pa.Table:
+    # Arrow trusts the offsets it reads: unchecked, damaged ones are read beyond the memory.
+    table.validate(full=True)
+    return table
 
 
 def _read_csv(data: bytes, name: str) -> tuple[pa.Table, int]:
@@ -210,11 +232,21 @@ def _refuse_first(file: FileTable, column: str, kind: pa.DataType, what: str) ->
 
 
 def texts(file: FileTable, column: str) -> list[str | None]:
-    """Return a column as strings."""
+    """Return a column as strings.
+
+    Raises
+    ------
+    BadInputError
+        It cannot be read as text.
+    """
     values = file.columns[column]
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
-    return list(values.cast(pa.string()).to_pylist())
+    try:
+        return list(values.cast(pa.string()).to_pylist())
+    except pa.ArrowException:
+        what = f"column {file.spelled[column]!r} holds {values.type}, no text"
+        _refuse(what, file.name, "drop the column, or write it as text")
 
 
 def flags(file: FileTable, column: str) -> NDArray[np.bool_]:
@@ -248,7 +280,8 @@ def times_ms(file: FileTable, column: str) -> tuple[I64, str]:
     if _is_text(values):
         return _in_range(file, column, _iso_ms(file, column), 1000), "text"
     raw = numbers(file, column)
-    unit = _unit(float(np.nanmedian(raw)))
+    known = raw[~np.isnan(raw)]
+    unit = _unit(float(np.median(known))) if len(known) else None
     if unit is None:
         what = f"{file.spelled[column]!r} is no time of 2009 .. 2100 in s, ms, us or ns"
         _refuse(what, file.at(0), "map the column of times", raw[0].item())

@@ -35,6 +35,8 @@ WARM_UP_MS = 30 * DAY_MS
 #: How much is read and sorted at a time [ms of recorded time].
 _PORTION_MS = DAY_MS // 4
 _TICK_S = 1.0
+#: Share of the recording which must be left to play after the start chosen for it.
+_LEAST_LEFT = 0.25
 
 #: Columns which must be finite numbers, by kind.
 _REQUIRED: dict[str, tuple[str, ...]] = {
@@ -72,8 +74,9 @@ class ReplayExchange:
     speed : float
         Recorded time per wall-clock time; 60 shows an hour in a minute.
     start_ms : int, optional
-        Where the clock starts. Without it: after 30 days of data if there is more than that,
-        else after a third of it.
+        Where the clock starts. Without it: after 30 days of bars (or a third of fewer), open
+        interest and liquidations, where there are any; what becomes known when less than a
+        quarter of the recording is left is not waited for.
     now_ms, sleep : callable, optional
         The wall clock and how to wait.
 
@@ -150,8 +153,23 @@ class ReplayExchange:
                 )  # fmt: skip
             return start_ms
         length = self.end_ms - self.first_ms
-        warm = WARM_UP_MS if length > WARM_UP_MS else length // 3
-        return (self.first_ms + warm) // 60_000 * 60_000
+        warm = self.first_ms + (WARM_UP_MS if length > WARM_UP_MS else length // 3)
+        latest = self.end_ms - _LEAST_LEFT * length
+        known = [
+            at for at in self._first_rows("open_interest", "liquidations") if at <= latest
+        ]
+        return -(-max(warm, *known, 0) // 60_000) * 60_000  # up: known already by then
+
+    def _first_rows(self, *kinds: str) -> list[int]:
+        # Since when each kind is known of every instrument which has it.
+        tables = [
+            self._source.read(kind, name, None, None)
+            for kind in kinds
+            for name in self._bars
+        ]
+        return [
+            int(pc.min(table["event_ms"]).as_py()) for table in tables if table.num_rows
+        ]
 
     def _coverage(self) -> Coverage:
         def recorded(kind: str) -> list[pa.Table]:

@@ -14,6 +14,7 @@ reads a heatmap back; numpy, pyarrow, polars or DuckDB do that.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -69,7 +70,7 @@ def replace_file(path: Path, fill: Callable[[Path], None]) -> Path:
     BadInputError
         The system refused: no such folder, no permission, no space left.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.parent / f".{path.name}.{os.getpid()}.part"
     try:
         fill(part)
         with part.open("rb+") as file:
@@ -81,7 +82,9 @@ def replace_file(path: Path, fill: Callable[[Path], None]) -> Path:
             do="choose a folder which exists, is yours and has space",
         ) from error  # fmt: skip
     finally:
-        part.unlink(missing_ok=True)
+        # Where the folder is none, even looking for the file fails.
+        with contextlib.suppress(OSError):
+            part.unlink()
     return path
 
 

@@ -27,9 +27,11 @@ import {
 import { formatPrice } from '../format';
 import { formatTime, priceDecimals, tickLabel, type Zone } from './axis';
 import { BitmapHeat } from './bitmap';
-import { HeatLayer, PinLayer, ProfileLayer } from './layers';
+import { BubbleLayer, HeatLayer, PinLayer, ProfileLayer } from './layers';
 import { withRoom, type HeatMatrix } from './matrix';
 import type { ProfileStyle } from './profile';
+import { FULL_ROOM, roomAround, type Room } from './room';
+import type { Bubble, Tape } from './tape';
 
 export const COLORS = {
   background: '#07090d',
@@ -71,17 +73,20 @@ export class HeatChart {
   private readonly heat = new BitmapHeat();
   private readonly heatLayer: HeatLayer;
   private readonly profileLayer: ProfileLayer;
+  private readonly bubbleLayer: BubbleLayer;
   private readonly pinLayer = new PinLayer();
   private matrix: HeatMatrix | null = null;
   private zone: Zone = 'utc';
   private decimals = 2;
   private profileWanted = true;
   private cursor: Cursor | null = null;
+  private room: Room = FULL_ROOM;
 
   constructor(
     private readonly container: HTMLElement,
     private readonly events: ChartEvents,
     private readonly reducedMotion: boolean,
+    tape: Tape,
   ) {
     this.chart = createChart(container, this.options());
     this.series = this.chart.addSeries(CandlestickSeries, {
@@ -98,6 +103,8 @@ export class HeatChart {
     this.heatLayer = new HeatLayer(this.heat, events.onPaint);
     this.profileLayer = new ProfileLayer(() => PROFILE_STYLE);
     this.series.attachPrimitive(this.heatLayer);
+    this.bubbleLayer = new BubbleLayer(tape, BUBBLE_STYLE);
+    this.series.attachPrimitive(this.bubbleLayer);
     this.series.attachPrimitive(this.profileLayer);
     this.series.attachPrimitive(this.pinLayer);
     this.chart.subscribeCrosshairMove((event) => this.onCrosshair(event));
@@ -115,7 +122,8 @@ export class HeatChart {
     const range = this.chart.timeScale().getVisibleLogicalRange();
     const live = this.atLive();
     this.matrix = matrix;
-    for (const layer of [this.heatLayer, this.profileLayer, this.pinLayer]) layer.setMatrix(matrix);
+    const { heatLayer, bubbleLayer, profileLayer, pinLayer } = this;
+    for (const layer of [heatLayer, bubbleLayer, profileLayer, pinLayer]) layer.setMatrix(matrix);
     this.setCandles();
     this.layoutProfile();
     if (!matrix) return;
@@ -134,6 +142,7 @@ export class HeatChart {
   /** A column was appended or rewritten: heat and candle go into the same repaint. */
   columnChanged(column: number, scrolled: boolean): void {
     if (!this.matrix) return;
+    this.profileLayer.changed();
     if (scrolled) {
       this.heat.scrolled();
       this.setCandles();
@@ -157,6 +166,20 @@ export class HeatChart {
   setProfile(visible: boolean): void {
     this.profileWanted = visible;
     this.layoutProfile();
+  }
+
+  setBubbles(visible: boolean): void {
+    this.bubbleLayer.visible = visible;
+    this.bubbleLayer.requestUpdate();
+  }
+
+  /** The tape has changed. */
+  bubblesChanged(): void {
+    if (this.matrix && this.bubbleLayer.visible) this.bubbleLayer.requestUpdate();
+  }
+
+  bubbleAt(x: number, y: number): Bubble | null {
+    return this.bubbleLayer.visible ? this.bubbleLayer.at(x, y) : null;
   }
 
   setTick(tickSize: number | undefined, price: number): void {
@@ -186,6 +209,8 @@ export class HeatChart {
     const width = Math.max(1, this.chart.timeScale().width() - this.reserved());
     const columns = Math.max(this.matrix.width, 24);
     const spare = (this.reserved() / width) * columns;
+    const range = this.matrix.priceRange();
+    this.room = range ? roomAround(this.matrix, ...range) : FULL_ROOM;
     this.setRange(this.matrix.width - columns - 0.5, this.matrix.width - 0.5 + spare);
     this.chart.priceScale('right').applyOptions({ autoScale: true });
   }
@@ -279,7 +304,7 @@ export class HeatChart {
         vertLine: { color: COLORS.crosshair, labelBackgroundColor: COLORS.label },
         horzLine: { color: COLORS.crosshair, labelBackgroundColor: COLORS.label },
       },
-      rightPriceScale: { borderColor: COLORS.border, scaleMargins: { top: 0.02, bottom: 0.02 } },
+      rightPriceScale: { borderColor: COLORS.border, scaleMargins: { top: 0, bottom: 0 }, ensureEdgeTickMarksVisible: true },
       kineticScroll: { touch: !this.reducedMotion, mouse: false },
       ...this.timeOptions(),
     };
@@ -337,11 +362,19 @@ export class HeatChart {
     if (!info?.priceRange || !this.matrix) return info;
     const { minValue, maxValue } = info.priceRange;
     const [low, high] = withRoom(minValue, maxValue);
+    const { below, above } = this.room;
+    // Never beyond the matrix, unless the candles are: an empty strip says nothing.
     return {
       ...info,
       priceRange: {
-        minValue: Math.max(low, Math.min(minValue, this.matrix.edge(0))),
-        maxValue: Math.min(high, Math.max(maxValue, this.matrix.edge(this.matrix.bins))),
+        minValue: Math.max(
+          minValue - (minValue - low) * below,
+          Math.min(minValue, this.matrix.edge(0)),
+        ),
+        maxValue: Math.min(
+          maxValue + (high - maxValue) * above,
+          Math.max(maxValue, this.matrix.edge(this.matrix.bins)),
+        ),
       },
     };
   }
@@ -359,6 +392,8 @@ export class HeatChart {
     this.events.onCursor(this.cursor);
   }
 }
+
+const BUBBLE_STYLE = { long: '#8fd0ff', short: '#ffb870', edge: 'rgba(4, 6, 10, 0.85)' } as const;
 
 const PROFILE_STYLE: ProfileStyle = {
   width: PROFILE_WIDTH,

@@ -19,7 +19,8 @@ import type {
 
 import type { HeatRenderer, HeatView } from './heat';
 import type { HeatMatrix } from './matrix';
-import { drawProfile, type ProfileStyle } from './profile';
+import { buildProfile, drawProfile, type Profile, type ProfileStyle } from './profile';
+import { groupOf, type Bubble, type Tape } from './tape';
 
 type Target = Parameters<IPrimitivePaneRenderer['draw']>[0];
 
@@ -156,6 +157,8 @@ export class HeatLayer extends Layer {
 export class ProfileLayer extends Layer {
   visible = true;
   private matrix: HeatMatrix | null = null;
+  /** Sums of the newest column; a pan or a threshold step draws the same ones again. */
+  private profile: Profile | null = null;
 
   constructor(private readonly style: () => ProfileStyle) {
     super('normal');
@@ -163,13 +166,112 @@ export class ProfileLayer extends Layer {
 
   setMatrix(matrix: HeatMatrix | null): void {
     this.matrix = matrix;
+    this.profile = null;
+  }
+
+  /** Columns changed. */
+  changed(): void {
+    this.profile = null;
   }
 
   protected override paint(scope: Scope): void {
     if (!this.visible || !this.matrix || this.matrix.width === 0) return;
     const view = this.view(scope);
     if (!view) return;
-    drawProfile(scope.context, view, this.matrix, this.style(), scope.horizontalPixelRatio);
+    this.profile ??= buildProfile(this.matrix);
+    drawProfile(scope.context, view, this.matrix, this.profile, this.style(), scope.horizontalPixelRatio);
+  }
+}
+
+export interface BubbleStyle {
+  readonly long: string;
+  readonly short: string;
+  readonly edge: string;
+}
+
+/** Side of the cells which bubbles are summed over, and their radii [CSS px]. */
+const BUBBLE_CELL = 14;
+const BUBBLE_RADIUS = [2, 11] as const;
+const BUBBLES_MOST = 400;
+
+interface Mark {
+  readonly x: number;
+  readonly y: number;
+  readonly r: number;
+  readonly bubble: Bubble;
+}
+
+/** Realised liquidations: a triangle pointing down for longs, up for shorts. */
+export class BubbleLayer extends Layer {
+  visible = true;
+  private matrix: HeatMatrix | null = null;
+  /** What is on screen [CSS px], for the tooltip. */
+  private marks: Mark[] = [];
+
+  constructor(
+    private readonly tape: Tape,
+    private readonly style: BubbleStyle,
+  ) {
+    super('normal');
+  }
+
+  setMatrix(matrix: HeatMatrix | null): void {
+    this.matrix = matrix;
+  }
+
+  /** The mark at a point of the pane [CSS px]; the smallest lies on top. */
+  at(x: number, y: number): Bubble | null {
+    for (let i = this.marks.length - 1; i >= 0; i--) {
+      const mark = this.marks[i];
+      if (Math.hypot(mark.x - x, mark.y - y) <= mark.r + 3) return mark.bubble;
+    }
+    return null;
+  }
+
+  protected override paint(scope: Scope): void {
+    this.marks = [];
+    const { matrix } = this;
+    if (!this.visible || !matrix || matrix.width === 0 || this.tape.size === 0) return;
+    const view = this.view(scope);
+    if (!view) return;
+    this.place(matrix, view, scope.horizontalPixelRatio);
+    for (const side of ['long', 'short'] as const) this.draw(scope, side);
+  }
+
+  private place(matrix: HeatMatrix, view: HeatView, ratio: number): void {
+    const bins = matrix.position(view.priceTop) - matrix.position(view.priceBottom);
+    const cell = BUBBLE_CELL * ratio;
+    const groups = [groupOf(view.columnWidth, cell), groupOf(view.height / bins, cell)] as const;
+    const bubbles = this.tape.bubbles(matrix, ...groups);
+    const [least, most] = BUBBLE_RADIUS;
+    for (const bubble of bubbles) {
+      if (this.marks.length >= BUBBLES_MOST) break;
+      const x = view.originX + ((bubble.timeMs - matrix.startMs) / matrix.grid.stepMs) * view.columnWidth;
+      const off = bubble.price < view.priceBottom || bubble.price > view.priceTop;
+      if (off || x < 0 || x > view.width) continue;
+      const r = least + (most - least) * Math.sqrt(bubble.usd / bubbles[0].usd);
+      this.marks.push({ x: x / ratio, y: view.yOf(bubble.price) / ratio, r, bubble });
+    }
+  }
+
+  private draw({ context, horizontalPixelRatio: ratio }: Scope, side: 'long' | 'short'): void {
+    context.beginPath();
+    for (const { x, y, r, bubble } of this.marks) {
+      if (bubble.side !== side) continue;
+      const down = side === 'long' ? 1 : -1;
+      context.moveTo(x * ratio, (y + r * down) * ratio);
+      context.lineTo((x + r * 0.87) * ratio, (y - (r / 2) * down) * ratio);
+      context.lineTo((x - r * 0.87) * ratio, (y - (r / 2) * down) * ratio);
+      context.closePath();
+    }
+    context.lineWidth = 2 * ratio;
+    context.lineJoin = 'round';
+    context.strokeStyle = this.style.edge;
+    context.stroke();
+    context.globalAlpha = 0.85;
+    context.fillStyle = this.style[side];
+    context.fill();
+    context.globalAlpha = 1;
   }
 }
 

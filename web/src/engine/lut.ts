@@ -1,12 +1,12 @@
 /**
- * One table from code to color: threshold, transfer, palette and alpha in 256 entries.
+ * One table from code to color: threshold, transfer, contrast and palette in 256 entries.
  *
  * The heat layer, the legend and the tests all read this one function, so they cannot
  * disagree. A value passes three stages:
  *
  *     USD --(transfer over 0..clip)--> position on the legend 0..1
- *         --(window lo..hi)----------> 0..1, transparent below lo, brightest above hi
- *         --(palette, alpha ramp)----> RGBA
+ *         --(window lo..hi, gamma)---> 0..1, ground below lo, brightest above hi
+ *         --(palette out of ground)--> RGB
  *
  * The window is kept as shares of `clip` USD, not as legend positions: changing the transfer
  * then changes the colors, never which cells are hidden.
@@ -19,8 +19,17 @@ export type PaletteName = 'viridis' | 'inferno' | 'cividis';
 export const CLIP_SHARE = 0.995;
 /** Decades which the log transfer shows. */
 const LOG_DECADES = 3;
-/** Part of the window over which alpha rises from 0. */
-const ALPHA_RAMP = 0.16;
+/** Part of the palette over which the color rises out of the ground. */
+const GROUND_RAMP = 0.1;
+/** The ground, on which levels lie: the page's black, with half of the palette's dark end. */
+const GROUND_BLACK: Rgb = [7, 9, 13];
+const GROUND_SHARE = 0.5;
+/**
+ * Where the ordinary cells (`typical`, a high quantile) belong on the palette: in its dark
+ * third, so that only what stands out is bright, however flat or steep the market's map is.
+ */
+const TYPICAL_AT = 0.3;
+const GAMMA_MOST = 3;
 
 // 17 stops each, sampled from matplotlib's maps (CC0).
 const STOPS: Record<PaletteName, string> = {
@@ -76,18 +85,43 @@ export interface Look {
   /** Window as shares of the clip value, 0 <= lo < hi <= 1. */
   readonly lo: number;
   readonly hi: number;
+  /** Contrast: exponent on the position in the window; see `contrast`. */
+  readonly gamma: number;
 }
 
-/** RGBA of a share of the clip value; alpha 0 where nothing is drawn. */
-export function colorOf(look: Look, share: number): readonly [number, number, number, number] {
-  if (!(share > 0) || share < look.lo) return [0, 0, 0, 0];
-  const from = forward(look.transfer, look.lo);
-  const to = Math.max(forward(look.transfer, look.hi), from + 1e-6);
-  const x = Math.max(0, Math.min(1, (forward(look.transfer, share) - from) / (to - from)));
-  const ramp = Math.min(1, x / ALPHA_RAMP);
-  const alpha = Math.round(255 * ramp * ramp * (3 - 2 * ramp));
-  const [r, g, b] = paletteColor(look.palette, x);
-  return [r, g, b, alpha];
+type Window = Pick<Look, 'transfer' | 'lo' | 'hi'>;
+
+/** Position 0..1 in the window. */
+function within({ transfer, lo, hi }: Window, share: number): number {
+  const from = forward(transfer, lo);
+  const to = Math.max(forward(transfer, hi), from + 1e-6);
+  return Math.max(0, Math.min(1, (forward(transfer, share) - from) / (to - from)));
+}
+
+/** The exponent which puts a `typical` share where it belongs on the palette. */
+export function contrast(window: Window, typical: number): number {
+  const x = within(window, typical);
+  if (!(x > 0 && x < 1)) return 1;
+  return Math.max(1, Math.min(GAMMA_MOST, Math.log(TYPICAL_AT) / Math.log(x)));
+}
+
+/** Color of what is hidden or empty. */
+export function groundColor(palette: PaletteName): Rgb {
+  const dark = paletteColor(palette, 0);
+  const mix = (k: 0 | 1 | 2): number =>
+    Math.round(GROUND_BLACK[k] + (dark[k] - GROUND_BLACK[k]) * GROUND_SHARE);
+  return [mix(0), mix(1), mix(2)];
+}
+
+/** Color of a share of the clip value. */
+export function colorOf(look: Look, share: number): Rgb {
+  const ground = groundColor(look.palette);
+  if (!(share > 0) || share < look.lo) return ground;
+  const x = within(look, share) ** look.gamma;
+  const color = paletteColor(look.palette, x);
+  const ramp = Math.min(1, x / GROUND_RAMP);
+  const mix = (k: 0 | 1 | 2): number => Math.round(ground[k] + (color[k] - ground[k]) * ramp);
+  return [mix(0), mix(1), mix(2)];
 }
 
 /**
@@ -96,10 +130,9 @@ export function colorOf(look: Look, share: number): readonly [number, number, nu
  */
 export function buildLut(look: Look, usd: Float64Array, clipUsd: number): Uint32Array {
   const lut = new Uint32Array(256);
-  if (!(clipUsd > 0)) return lut;
-  for (let c = 1; c < 256; c++) {
-    const [r, g, b, a] = colorOf(look, usd[c] / clipUsd);
-    lut[c] = a === 0 ? 0 : ((a << 24) | (b << 16) | (g << 8) | r) >>> 0;
+  for (let c = 0; c < 256; c++) {
+    const [r, g, b] = colorOf(look, c > 0 && clipUsd > 0 ? usd[c] / clipUsd : 0);
+    lut[c] = ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
   }
   return lut;
 }

@@ -59,6 +59,7 @@ export function drawProfile(
   context: CanvasRenderingContext2D,
   view: HeatView,
   matrix: HeatMatrix,
+  profile: Profile,
   style: ProfileStyle,
   ratio: number,
 ): void {
@@ -74,7 +75,6 @@ export function drawProfile(
   const y = new Float64Array(matrix.bins + 1);
   for (let p = first; p <= last + 1; p++) y[p] = view.yOf(matrix.edge(p));
   const frame = { view, left: left + 2 * ratio, width: width - 6 * ratio, first, last, y };
-  const profile = buildProfile(matrix);
   drawBars(context, frame, profile, style);
   drawCurves(context, frame, profile, style, ratio);
   drawTotals(context, frame, profile, style, ratio);

@@ -1,6 +1,6 @@
 /** The few REST calls the page makes. Addresses are relative: any path prefix works. */
 
-import type { Problem } from './ws';
+import type { Problem, Subscription } from './ws';
 
 export interface Instrument {
   readonly instrument: string;
@@ -29,10 +29,10 @@ export class ApiError extends Error {
   }
 }
 
-async function getJson<T>(path: string): Promise<T> {
+async function getJson<T>(path: string, signal?: AbortSignal): Promise<T> {
   let response: Response;
   try {
-    response = await fetch(`api/v1/${path}`, { headers: { accept: 'application/json' } });
+    response = await fetch(`api/v1/${path}`, { headers: { accept: 'application/json' }, signal: signal ?? null });
   } catch {
     throw new ApiError({ status: 0, title: 'The server cannot be reached' });
   }
@@ -48,6 +48,27 @@ export async function fetchInstruments(): Promise<readonly Instrument[]> {
 
 export function fetchHealth(): Promise<Health> {
   return getJson<Health>('health');
+}
+
+/** One column, not quantised. */
+export interface ExactColumn {
+  readonly start_ms: number;
+  readonly price_edges: readonly number[];
+  readonly long_usd: readonly number[];
+  readonly short_usd: readonly number[];
+}
+
+export function fetchColumn(
+  { instrument, model, range, step, bins, scale }: Subscription,
+  timeMs: number,
+  priceMin: number,
+  priceMax: number,
+  signal: AbortSignal,
+): Promise<ExactColumn> {
+  const facts = { instrument, model, range, bins, scale, t: timeMs, price_min: priceMin, price_max: priceMax };
+  const q = new URLSearchParams(Object.entries(facts).map(([key, value]) => [key, String(value)]));
+  if (step !== null) q.set('step', step);
+  return getJson(`column?${q.toString()}`, signal);
 }
 
 /** ws:// or wss:// address beside the page. */

@@ -6,10 +6,12 @@
  * picture stays through a disconnect: only its presentation changes.
  */
 
-import { computed, signal } from '@preact/signals';
+import { batch, computed, signal } from '@preact/signals';
 
-import { HeatMatrix, percentileCode, withRoom } from '../engine/matrix';
+import { HeatMatrix, percentileCode } from '../engine/matrix';
+import { inView } from '../engine/room';
 import { CLIP_SHARE } from '../engine/lut';
+import { Tape } from '../engine/tape';
 import { ApiError, fetchHealth, fetchInstruments, socketUrl } from '../net/api';
 import type { Health, Instrument } from '../net/api';
 import {
@@ -38,7 +40,11 @@ export const status = signal<Status | null>(null);
 export const problem = signal<Problem | null>(null);
 export const instruments = signal<readonly Instrument[] | null>(null);
 export const health = signal<Health | null>(null);
-export const liquidations = signal<readonly LiquidationRow[]>([]);
+/** The newest realised liquidation. */
+export const lastLiquidation = signal<LiquidationRow | null>(null);
+/** Realised liquidations of the picture's time; rises with every change of `tape`. */
+export const tape = new Tape();
+export const tapeRevision = signal(0);
 export const matrix = signal<HeatMatrix | null>(null);
 /** Rises with every change of the matrix's contents. */
 export const revision = signal(0);
@@ -46,6 +52,8 @@ export const revision = signal(0);
 export const clipUsd = signal(0);
 /** Threshold used while none is chosen, as a share of `clipUsd`. */
 export const autoLow = signal(0);
+/** What four cells of five stay below, as a share of `clipUsd`: the contrast follows it. */
+export const typical = signal(0);
 /** Wall clock of the page, once a second, for ages and countdowns. */
 export const nowMs = signal(Date.now());
 /** The picture asked for, and the one on screen. */
@@ -57,7 +65,6 @@ export const pictureMode = signal<Status['mode']>('live');
 /** Server clock minus ours. */
 const skewMs = signal(0);
 
-const FEED_ROWS = 50;
 const listeners = new Set<(change: Change) => void>();
 
 export function onChange(listener: (change: Change) => void): () => void {
@@ -73,34 +80,71 @@ let clipCode = 0;
 
 /**
  * The share of cells which the automatic threshold hides, and the bounds it stays in: a map
- * is mostly background, and its faint quarter would drown the levels in green.
+ * is mostly background, and its faint third would drown the levels.
  */
-const AUTO_HIDES = 1 / 4;
-const AUTO_LOW = [0.01, 0.3] as const;
+const AUTO_HIDES = 0.3;
+const AUTO_LOW = [0.01, 0.4] as const;
+const TYPICAL_SHARE = 0.8;
 
 /**
- * Fit the colors to the cells around the candles: far levels can be far larger, and would
+ * Fit the colors to the cells of the first view: far levels can be far larger, and would
  * leave those which matter now in the dark.
  */
 function updateClip(m: HeatMatrix, force: boolean): void {
   const range = m.priceRange();
-  const counts = m.histogram(...(range ? withRoom(...range) : ([0, Infinity] as const)));
+  const counts = m.histogram(...(range ? inView(m, ...range) : ([0, Infinity] as const)));
   const code = percentileCode(counts, CLIP_SHARE);
   if (!force && Math.abs(code - clipCode) < CLIP_SLACK) return;
   clipCode = code;
-  clipUsd.value = m.usd[code];
-  const low = m.usd[percentileCode(counts, AUTO_HIDES)] / m.usd[code];
-  autoLow.value = code === 0 ? 0 : Math.max(AUTO_LOW[0], Math.min(AUTO_LOW[1], low));
+  const share = (of: number): number => (code ? m.usd[percentileCode(counts, of)] / m.usd[code] : 0);
+  batch(() => {
+    clipUsd.value = m.usd[code];
+    typical.value = share(TYPICAL_SHARE);
+    autoLow.value = code ? Math.max(AUTO_LOW[0], Math.min(AUTO_LOW[1], share(AUTO_HIDES))) : 0;
+  });
 }
 
 export function showMatrix(m: HeatMatrix): void {
-  updateClip(m, true);
-  matrix.value = m;
-  revision.value++;
+  batch(() => {
+    updateClip(m, true);
+    matrix.value = m;
+    revision.value++;
+  });
+}
+
+/** After a subscribe the whole tape of the window comes again; a redraw keeps it. */
+let tapeIsOld = true;
+
+function onLiquidations(rows: readonly LiquidationRow[]): void {
+  if (rows.length === 0) return;
+  tape.add(
+    rows.map((row) => ({
+      timeMs: row.event_ms,
+      price: row.price,
+      usd: row.notional_usd,
+      side: row.position_side,
+    })),
+  );
+  tapeRevision.value++;
+  const newest = rows.reduce((a, b) => (b.event_ms >= a.event_ms ? b : a));
+  if (newest.event_ms >= (lastLiquidation.value?.event_ms ?? 0)) lastLiquidation.value = newest;
+}
+
+function clearTape(): void {
+  tapeIsOld = false;
+  tape.clear();
+  tapeRevision.value++;
+  lastLiquidation.value = null;
+}
+
+function onState(state: LinkState): void {
+  if (state.phase === 'waiting') tapeIsOld = true;
+  link.value = state;
 }
 
 function onSnapshot(snapshot: Snapshot): void {
   problem.value = null;
+  if (tapeIsOld) clearTape();
   shown.value = wanted.value?.key ?? null;
   // The list may date from before there were data: intervals and history are in it.
   if (!instrument.peek()?.interval_ms) void refreshInstruments();
@@ -147,14 +191,11 @@ let socket: Link | null = null;
 export function startLive(): void {
   window.setInterval(() => (nowMs.value = Date.now()), 1000);
   socket = new Link(socketUrl(window.location.href), {
-    onState: (state) => (link.value = state),
+    onState,
     onSnapshot,
     onColumn: applyColumn,
     onStatus,
-    onLiquidations: (rows) => {
-      const all = [...rows, ...liquidations.value];
-      liquidations.value = all.sort((a, b) => b.event_ms - a.event_ms).slice(0, FEED_ROWS);
-    },
+    onLiquidations,
     onProblem: (next) => (problem.value = next),
   });
   window.addEventListener('online', () => socket?.retryNow());
@@ -187,11 +228,11 @@ export function want(subscription: Subscription): void {
   if (wanted.value?.key === key) return;
   if (wanted.value?.instrument !== subscription.instrument) {
     matrix.value = null;
-    liquidations.value = [];
+    status.value = null;
+    clearTape();
   }
   wanted.value = { ...subscription, key };
   heardMs.value = 0;
-  status.value = null;
   problem.value = null;
   socket?.subscribe(subscription);
 }
@@ -225,6 +266,11 @@ export const instrument = computed<Instrument | undefined>(() =>
 
 export const mode = computed<Status['mode']>(() =>
   pictureMode.value !== 'live' ? pictureMode.value : (status.value?.mode ?? 'live'),
+);
+
+/** Data of the past which nobody collects: shown still, unlike a replay. */
+export const recorded = computed<boolean>(
+  () => mode.value === 'replay' && status.value !== null && status.value.replay_speed === null,
 );
 
 /** When the last column frame came [our clock]. */

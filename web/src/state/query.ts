@@ -1,7 +1,7 @@
 /**
  * The address bar is the state: whatever a person chose is in the query string.
  *
- *     ?s=binance:BTCUSDT&r=3d&m=sharp&step=5m&thr=0.05-0.9&scale=sqrt&ax=log&tz=local&pal=viridis&prof=0
+ *     ?s=binance:BTCUSDT&r=3d&m=sharp&step=5m&thr=0.05-0.9&scale=sqrt&ax=log&tz=local&pal=viridis&prof=0&liq=0
  *
  * Defaults are left out, unknown values fall back to them, unknown keys are kept. Dragging
  * replaces the history entry, choosing pushes one, back and forward read it again.
@@ -37,6 +37,8 @@ export interface Query {
   readonly logPrice: boolean;
   readonly zone: Zone;
   readonly profile: boolean;
+  /** Realised liquidations as bubbles. */
+  readonly realised: boolean;
   readonly bins: number;
 }
 
@@ -52,10 +54,11 @@ export const DEFAULTS: Query = {
   logPrice: false,
   zone: 'utc',
   profile: true,
+  realised: true,
   bins: 400,
 };
 
-const KEYS = ['s', 'r', 'm', 'step', 'thr', 'scale', 'pal', 'ax', 'tz', 'prof', 'bins'] as const;
+const KEYS = ['s', 'r', 'm', 'step', 'thr', 'scale', 'pal', 'ax', 'tz', 'prof', 'liq', 'bins'] as const;
 
 function oneOf<T extends string>(list: readonly T[], value: string | null, fallback: T): T {
   return list.includes(value as T) ? (value as T) : fallback;
@@ -84,6 +87,7 @@ export function parseQuery(search: string): Query {
     logPrice: q.get('ax') === 'log',
     zone: q.get('tz') === 'local' ? 'local' : 'utc',
     profile: q.get('prof') !== '0',
+    realised: q.get('liq') !== '0',
     bins: Number.isInteger(bins) && bins >= 50 && bins <= 2000 ? bins : DEFAULTS.bins,
   };
 }
@@ -110,6 +114,7 @@ export function formatQuery(query: Query, search = ''): string {
   put('ax', 'log', !query.logPrice);
   put('tz', query.zone, query.zone === DEFAULTS.zone);
   put('prof', '0', query.profile);
+  put('liq', '0', query.realised);
   put('bins', String(query.bins), query.bins === DEFAULTS.bins);
   // A colon is legal in a query and reads better than %3A.
   const text = q.toString().replaceAll('%3A', ':');

@@ -8,8 +8,21 @@
 import { computed, effect, signal, untracked } from '@preact/signals';
 
 import type { Cursor, HeatChart } from '../engine/chart';
-import { buildLut, type Look } from '../engine/lut';
-import { autoLow, clipUsd, instruments, matrix, want } from './live';
+import { buildLut, contrast, type Look } from '../engine/lut';
+import { priceDecimals } from '../engine/axis';
+import { formatPrice, splitSymbol } from '../format';
+import {
+  autoLow,
+  clipUsd,
+  instrument,
+  instruments,
+  lastPrice,
+  matrix,
+  mode,
+  recorded,
+  typical,
+  want,
+} from './live';
 import { prefs, setPrefs } from './prefs';
 import { DEFAULTS, query, setQuery } from './query';
 
@@ -32,10 +45,12 @@ export const symbol = computed(() => query.value.instrument);
 export const zone = computed(() => query.value.zone);
 export const logPrice = computed(() => query.value.logPrice);
 export const profile = computed(() => query.value.profile);
+export const realised = computed(() => query.value.realised);
 
 const lookKey = computed(() => {
   const { transfer, palette, lo, hi } = query.value;
-  return JSON.stringify({ transfer, palette, lo: lo ?? autoLow.value, hi });
+  const window = { transfer, lo: lo ?? autoLow.value, hi };
+  return JSON.stringify({ ...window, palette, gamma: contrast(window, typical.value) });
 });
 
 /** The look as it is in the query; a new object only when it changed. */
@@ -65,6 +80,7 @@ const subscription = computed(() => {
 
 export function startView(): void {
   effect(chooseSymbol);
+  effect(nameTab);
   effect(() => {
     const wanted = JSON.parse(subscription.value) as Parameters<typeof want>[0];
     if (wanted.instrument === '') return;
@@ -74,6 +90,18 @@ export function startView(): void {
       setPrefs({ lastSymbol: wanted.instrument });
     });
   });
+}
+
+/** The tab says what a trader looks for while it is in the background. */
+function nameTab(): void {
+  const m = matrix.value;
+  const name = splitSymbol(symbol.value).contract;
+  const price = lastPrice.value;
+  const digits = priceDecimals(price, instrument.value?.tick_size);
+  const kind = { live: '', simulated: 'SIM ', replay: recorded.value ? 'REC ' : 'REPLAY ' }[mode.value];
+  const reading = m && Number.isFinite(price) ? `${kind}${formatPrice(price, digits)} ` : '';
+  const title = name ? `${reading}${name} · liqheat` : 'liqheat';
+  if (document.title !== title) document.title = title;
 }
 
 /** Back to the whole range, the automatic axis and the default threshold. */

@@ -13,6 +13,8 @@ import {
   onChange,
   shown,
   status,
+  tape,
+  tapeRevision,
 } from '../state/live';
 import {
   announcement,
@@ -23,6 +25,7 @@ import {
   lut,
   pin,
   profile,
+  realised,
   symbol,
   zone,
 } from '../state/view';
@@ -56,6 +59,11 @@ function wire(engine: HeatChart): () => void {
     effect(() => engine.setZone(zone.value)),
     effect(() => engine.setLogPrice(logPrice.value)),
     effect(() => engine.setProfile(profile.value)),
+    effect(() => engine.setBubbles(realised.value)),
+    effect(() => {
+      void tapeRevision.value;
+      engine.bubblesChanged();
+    }),
     effect(() => engine.setPin(pin.value)),
     effect(() => {
       const tick = instrument.value?.tick_size;
@@ -79,6 +87,7 @@ function useChart() {
         onPaint: markFirstPicture,
       },
       reduced,
+      tape,
     );
     chart.value = engine;
     const stop = wire(engine);
@@ -97,6 +106,7 @@ export function ChartView() {
   const name = `Liquidation heatmap of ${symbol.value}${mode.value === 'simulated' ? ', simulated' : ''}`;
   return (
     <figure class="figure">
+      <h1 class="sr">{name}</h1>
       <Legend />
       <div class={dead ? 'stage dead' : 'stage'}>
         <div

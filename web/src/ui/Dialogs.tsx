@@ -59,6 +59,7 @@ const KEYS: readonly (readonly [string, string])[] = [
   ['M', 'next model'],
   ['[  ]', 'threshold down, up'],
   ['L', 'logarithmic price axis'],
+  ['R', 'realised liquidations on the chart'],
   ['T', 'largest levels as a table'],
   ['← → ↑ ↓', 'move the cursor (Shift: ten at once)'],
   ['Enter', 'pin the cell under the cursor'],

@@ -34,8 +34,8 @@ function ramp(current: Look, direction: string): string {
   const n = 48;
   for (let i = 0; i <= n; i++) {
     const share = backward(current.transfer, i / n);
-    const [r, g, b, a] = colorOf(current, Math.max(share, 1e-9));
-    stops.push(`rgb(${r} ${g} ${b} / ${(a / 255).toFixed(3)}) ${((100 * i) / n).toFixed(1)}%`);
+    const [r, g, b] = colorOf(current, share);
+    stops.push(`rgb(${r} ${g} ${b}) ${((100 * i) / n).toFixed(1)}%`);
   }
   return `linear-gradient(${direction}, ${stops.join(', ')})`;
 }

@@ -16,6 +16,7 @@ import {
   mode,
   nowMs,
   problem,
+  recorded,
   retryNow,
   shown,
   stale,
@@ -34,6 +35,13 @@ export function ModeBadge() {
     );
   }
   if (mode.value === 'replay') {
+    if (recorded.value) {
+      return (
+        <span class="badge recorded" title={status.value?.note || 'Data of the past; nothing is collecting'}>
+          RECORDED
+        </span>
+      );
+    }
     const speed = status.value?.replay_speed;
     return (
       <span class="badge replay" title="Recorded data, played again">
@@ -206,7 +214,8 @@ function PartialBanner() {
   return (
     <div class="banner plain" data-testid="partial">
       <span>
-        Collecting since {formatTime(s.collecting_since_ms, zone.value)} · {s.columns} of{' '}
+        {recorded.value ? 'Recorded' : 'Collecting'} since{' '}
+        {formatTime(s.collecting_since_ms, zone.value)} · {s.columns} of{' '}
         {s.columns_wanted} columns of {formatStep(s.step_ms)}
       </span>
     </div>

@@ -1,20 +1,36 @@
 /** The bottom line: how fresh, how complete, which model, and what the picture is not. */
 
 import { formatAge, formatPrice, formatUsd, splitSymbol } from '../format';
-import { ageMs, health, link, liquidations, mode, nowMs, problem, stale, status } from '../state/live';
+import {
+  ageMs,
+  health,
+  lastLiquidation,
+  link,
+  mode,
+  nowMs,
+  problem,
+  recorded,
+  stale,
+  status,
+} from '../state/live';
 import type { ExchangeStatus } from '../net/ws';
-import { chart } from '../state/view';
+import { formatTime } from '../engine/axis';
+import { chart, zone } from '../state/view';
 
-export function LinkChip() {
+/** `short` stands beside the badge, which says recorded, simulated or replay already. */
+export function LinkChip({ short }: { short?: boolean }) {
   const state = link.value;
   const age = ageMs.value;
   let tone = 'wait';
   let text = state.phase === 'connecting' ? 'connecting' : 'waiting';
   if (state.phase === 'down') [tone, text] = ['red', 'disconnected'];
-  else if (status.value && age !== null) {
+  else if (recorded.value && age !== null) {
+    [tone, text] = ['amber', `${short ? '' : 'recorded · '}${formatAge(age)} old`];
+  } else if (status.value && age !== null) {
     tone = stale.value ? 'amber' : 'green';
     const word = stale.value ? 'stale' : mode.value === 'live' ? 'live' : mode.value;
-    text = mode.value === 'replay' ? word : `${word} · ${formatAge(age)}`;
+    if (mode.value === 'replay') text = replayClock(status.value.data_ms!, short);
+    else text = short && mode.value === 'simulated' ? formatAge(age) : `${word} · ${formatAge(age)}`;
   } else if (problem.value) [tone, text] = ['red', 'error'];
   else if (status.value) text = 'no data';
   return (
@@ -23,6 +39,12 @@ export function LinkChip() {
       {text}
     </span>
   );
+}
+
+/** A replay has no age, but a clock of its own. */
+function replayClock(dataMs: number, short?: boolean): string {
+  const clock = `${formatTime(dataMs, zone.value, 'day')} ${formatTime(dataMs, zone.value, 'minute')}`;
+  return short ? clock : `replay · ${clock}`;
 }
 
 const TONE: Record<ExchangeStatus['state'], string> = {
@@ -64,15 +86,20 @@ function Coverage() {
   );
 }
 
+/** Older ones are on the chart; a line about yesterday is no news. */
+const NEWS_MS = 15 * 60_000;
+
 function LastLiquidation() {
-  const row = liquidations.value[0];
-  if (!row) return null;
+  const row = lastLiquidation.value;
+  // A replay's news are new by the replay's clock.
+  const clock = mode.value === 'replay' ? (status.value?.data_ms ?? 0) : nowMs.value;
+  if (!row || recorded.value || clock - row.event_ms > NEWS_MS) return null;
   const { contract } = splitSymbol(row.instrument);
   const price = formatPrice(row.price, chart.value?.priceDecimals ?? 2);
   return (
     <span class={`last-liq ${row.position_side}`} title="Newest realised liquidation">
       liquidated: {row.position_side} {formatUsd(row.notional_usd)} {contract} @ {price} ·{' '}
-      {formatAge(nowMs.value - row.event_ms)}
+      {formatAge(clock - row.event_ms)}
     </span>
   );
 }
@@ -85,7 +112,7 @@ export function StatusBar() {
   return (
     <footer class={link.value.phase === 'down' ? 'status unknown' : 'status'}>
       <LinkChip />
-      {s?.exchanges.map((row) => <Exchange key={row.exchange} row={row} />)}
+      {!recorded.value && s?.exchanges.map((row) => <Exchange key={row.exchange} row={row} />)}
       <Coverage />
       <LastLiquidation />
       <span class="caption">

@@ -12,6 +12,7 @@ import {
   PaletteControl,
   ProfileToggle,
   RangeControl,
+  RealisedToggle,
   ResetButton,
   ScaleControl,
   StepControl,
@@ -84,7 +85,7 @@ export function Toolbar() {
         <Price />
         <ModeBadge />
         <span class="spacer" />
-        <LinkChip />
+        <LinkChip short />
         <span class="axes">
           <LiveButton />
           <ResetButton />
@@ -107,6 +108,7 @@ export function Toolbar() {
         <ModelControl />
         <ModelLine />
         <span class="spacer" />
+        <RealisedToggle />
         <ScaleControl />
       </div>
     </header>
@@ -164,6 +166,7 @@ export function Sheet() {
         <LogPriceToggle />
         <ZoneToggle />
         <ProfileToggle />
+        <RealisedToggle />
         <ResetButton />
       </div>
       <div class="row">

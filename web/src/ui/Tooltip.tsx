@@ -9,7 +9,9 @@
 import { formatTime } from '../engine/axis';
 import { cellAt, usdBetween } from '../engine/levels';
 import type { HeatMatrix, Side } from '../engine/matrix';
-import { formatPercent, formatPrice, formatUsd } from '../format';
+import type { Bubble } from '../engine/tape';
+import { formatFullUsd, formatPercent, formatPrice, formatUsd } from '../format';
+import { exact } from '../state/exact';
 import { lastPrice, matrix, revision } from '../state/live';
 import { chart, cursor, pin, zone } from '../state/view';
 import { Close } from './icons';
@@ -53,8 +55,51 @@ export function describe(m: HeatMatrix, column: number, price: number, last: num
   return { cell, at, usd, way, waySide, distance: price / last - 1 };
 }
 
-function Body(props: { m: HeatMatrix; column: number; price: number }) {
-  const { m, column, price } = props;
+/** The exact figure once it is there, else what the color says. */
+function Cell(props: { m: HeatMatrix; cell: ReturnType<typeof cellAt>; usd: string | null }) {
+  const { m, cell, usd } = props;
+  const sure = exact.value;
+  const known = cell && sure && sure.bin === cell.bin && sure.timeMs === m.timeMs(cell.column);
+  if (known) {
+    const sides = (['long', 'short'] as const).filter((side) => sure[`${side}Usd`] >= 0.5);
+    return (
+      <div class="tip-cell" data-testid="exact">
+        {sides.map((side) => (
+          <div key={side} class={side}>
+            <b>{formatFullUsd(sure[`${side}Usd`])}</b> {SIDE_TEXT[side]}
+          </div>
+        ))}
+        {sides.length === 0 && <span class="muted">no level here</span>}
+      </div>
+    );
+  }
+  return (
+    <div class={`tip-cell ${cell && usd ? cell.side : ''}`}>
+      {cell && usd ? (
+        <>
+          <b>{usd}</b> {SIDE_TEXT[cell.side]}
+        </>
+      ) : (
+        <span class="muted">{cell ? 'no level here' : 'outside of the map'}</span>
+      )}
+    </div>
+  );
+}
+
+function Liquidated(props: { bubble: Bubble }) {
+  const { usd, side, count } = props.bubble;
+  return (
+    <div class={`tip-way ${side}`} data-testid="liquidated">
+      <span>liquidated{count > 1 ? ` ×${count}` : ''}</span>
+      <b>
+        {formatUsd(usd)} {side}s
+      </b>
+    </div>
+  );
+}
+
+function Body(props: { m: HeatMatrix; column: number; price: number; bubble?: Bubble | null | undefined }) {
+  const { m, column, price, bubble } = props;
   const last = lastPrice.value;
   const decimals = chart.value?.priceDecimals ?? 2;
   const { cell, usd, way, waySide, distance } = describe(m, column, price, last);
@@ -70,15 +115,8 @@ function Body(props: { m: HeatMatrix; column: number; price: number }) {
         {!future && zone.value === 'utc' ? ' UTC' : ''}
       </div>
       <Candle m={m} column={column} decimals={decimals} />
-      <div class={`tip-cell ${cell && usd ? cell.side : ''}`}>
-        {cell && usd ? (
-          <>
-            <b>{usd}</b> {SIDE_TEXT[cell.side]}
-          </>
-        ) : (
-          <span class="muted">{cell ? 'no level here' : 'outside of the map'}</span>
-        )}
-      </div>
+      <Cell m={m} cell={cell} usd={usd} />
+      {bubble && <Liquidated bubble={bubble} />}
       <div class={`tip-way ${waySide}`}>
         <span>now → here</span>
         <b>
@@ -90,8 +128,15 @@ function Body(props: { m: HeatMatrix; column: number; price: number }) {
   );
 }
 
-function place(x: number, y: number): { left: string; top: string } {
+/** On a narrow pane a finger covers the cursor: the reading goes to the other upper corner. */
+const NARROW = 600;
+
+function place(x: number, y: number): Record<string, string> {
   const pane = chart.value?.paneSize() ?? { width: 800, height: 600 };
+  if (pane.width < NARROW) {
+    const top = y < HEIGHT + 60 ? `${pane.height - HEIGHT - 8}px` : '40px';
+    return x < pane.width / 2 ? { left: `${pane.width - 200}px`, top } : { left: '8px', top };
+  }
   const left = x + MARGIN + WIDTH > pane.width ? x - MARGIN - WIDTH : x + MARGIN;
   const top = y + MARGIN + HEIGHT > pane.height ? y - MARGIN - HEIGHT : y + MARGIN;
   return { left: `${Math.max(4, left)}px`, top: `${Math.max(4, top)}px` };
@@ -104,7 +149,12 @@ export function Tooltip() {
   if (!m || m.width === 0 || !at || at.column < 0) return null;
   return (
     <div class="tip" data-testid="tooltip" style={place(at.x, at.y)}>
-      <Body m={m} column={at.column} price={at.price} />
+      <Body
+        m={m}
+        column={at.column}
+        price={at.price}
+        bubble={chart.value?.bubbleAt(at.x, at.y)}
+      />
     </div>
   );
 }

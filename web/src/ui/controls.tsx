@@ -207,6 +207,20 @@ export function ProfileToggle() {
   );
 }
 
+export function RealisedToggle() {
+  const on = query.value.realised;
+  return (
+    <Toggle
+      on={on}
+      name="realised"
+      title="Realised liquidations: ▼ longs, ▲ shorts, sized by USD (R)"
+      onToggle={() => setQuery({ realised: !on }, 'push')}
+    >
+      Liquidations
+    </Toggle>
+  );
+}
+
 export function ZoneToggle() {
   const utc = zone.value === 'utc';
   return (

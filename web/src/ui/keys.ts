@@ -63,6 +63,7 @@ const SINGLE: Record<string, Action> = {
   '?': () => (panel.value = 'help'),
   m: nextModel,
   l: () => setQuery({ logPrice: !query.value.logPrice }, 'push'),
+  r: () => setQuery({ realised: !query.value.realised }, 'push'),
   t: () => (panel.value = 'levels'),
   '[': () => nudgeThreshold(-1),
   ']': () => nudgeThreshold(1),

@@ -1,0 +1,57 @@
+/** How much of the price axis to show around the candles: as far as the next large levels. */
+
+import { withRoom, type HeatMatrix } from './matrix';
+
+/** A level is large from this share of the largest one in reach. */
+const LARGE = 0.6;
+/** Room left when large levels are near, and beyond them, as shares of the full room. */
+const LEAST = 0.3;
+const BEYOND = 0.12;
+
+/** Shares 0..1 of the full room (`withRoom`) to show on either side. */
+export interface Room {
+  readonly below: number;
+  readonly above: number;
+}
+
+export const FULL_ROOM: Room = { below: 1, above: 1 };
+
+/** Outer price of the nearest large level between the last price and `limit`; NaN without. */
+export function nearestLarge(matrix: HeatMatrix, limit: number): number {
+  const t = matrix.width - 1;
+  const codes = matrix.column(t);
+  const last = matrix.closeAt(t);
+  const step = limit > last ? 1 : -1;
+  const clamp = (p: number): number => Math.max(0, Math.min(matrix.bins - 1, Math.floor(p)));
+  const from = clamp(matrix.position(last)) + step;
+  const end = clamp(matrix.position(limit)) + step;
+  let most = 0;
+  for (let p = from; p !== end && p >= 0 && p < codes.length; p += step) most = Math.max(most, matrix.usd[codes[p]]);
+  let inside = false;
+  for (let p = from; p !== end && p >= 0 && p < codes.length; p += step) {
+    const large = most > 0 && matrix.usd[codes[p]] >= LARGE * most;
+    if (inside && !large) return matrix.center(p);
+    inside = large;
+  }
+  return inside ? limit : NaN;
+}
+
+/** The prices of the first view, for candles from `low` to `high`. */
+export function inView(matrix: HeatMatrix, low: number, high: number): readonly [number, number] {
+  const [bottom, top] = withRoom(low, high);
+  const { below, above } = roomAround(matrix, low, high);
+  return [low - (low - bottom) * below, high + (top - high) * above];
+}
+
+/** What the newest column asks for, given the candles in sight. */
+export function roomAround(matrix: HeatMatrix, low: number, high: number): Room {
+  const [bottom, top] = withRoom(low, high);
+  const share = (level: number, edge: number, limit: number): number => {
+    const wanted = Number.isNaN(level) ? 0 : (level - edge) / (limit - edge) + BEYOND;
+    return Math.max(LEAST, Math.min(1, wanted));
+  };
+  return {
+    below: share(nearestLarge(matrix, Math.max(bottom, matrix.edge(0))), low, bottom),
+    above: share(nearestLarge(matrix, Math.min(top, matrix.edge(matrix.bins))), high, top),
+  };
+}
