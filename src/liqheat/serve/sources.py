@@ -71,18 +71,22 @@ def open_stored(config: Config, stack: contextlib.ExitStack) -> list[Feed]:
 def open_simulated(config: Config, stack: contextlib.ExitStack) -> Feed:
     """Open the simulated market; the same one goes on where it was left."""
     speed = config.speed or 1.0
+
+    def market(history_days: float, start_ms: int | None = None) -> SimulatedExchange:
+        return SimulatedExchange(
+            seed=config.seed, regime=config.regime, speed=speed, start_ms=start_ms,
+            history_days=history_days,
+        )  # fmt: skip
+
+    exchange = market(
+        config.history_days
+    )  # refuses a wrong setting before a folder is made
     folder = _simulated_folder(config) if speed == 1.0 else _scratch(stack)
     store = stack.enter_context(Store.open(folder))
     spans = [store.span("bars", name) for name in SIMULATED]
     start = min((span.start_ms for span in spans if span is not None), default=None)
-    days = config.history_days if start is None else (wall_clock_ms() - start) / DAY_MS
-    exchange = SimulatedExchange(
-        seed=config.seed,
-        regime=config.regime,
-        history_days=days,
-        speed=speed,
-        start_ms=start,
-    )
+    if start is not None:
+        exchange = market((wall_clock_ms() - start) / DAY_MS, start)
     return Feed(
         store, "simulated", attached=True, exchange=exchange, clock_ms=exchange.clock_ms,
         instruments=SIMULATED, speed=None if speed == 1.0 else speed,
