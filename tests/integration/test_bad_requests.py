@@ -25,7 +25,8 @@ QUERIES: dict[str, int] = {
         "price_min=5&price_max=4": 422, "price_max=1e-9": 422, "leverage=": 422,
         "leverage=25:nan": 422, "leverage=1e-5:1": 422, "leverage=1e9:1": 422,
         "leverage=25:.5,25:.5": 422, "as_of_ms=-1": 422, "as_of_ms=1e300": 422,
-        "as_of_ms=0": 404, "modle=sharp": 400, "%ff=1": 400, "%0a=1": 400, "z" * 30_000 + "=1": 400,
+        "as_of_ms=0": 404, "modle=sharp": 400, "%ff=1": 400, "%0a=1": 400,
+        "z" * 30_000 + "=1": 400,
         "&".join(f"a{n}=1" for n in range(3000)): 400,
     }.items()},
 }  # fmt: skip
