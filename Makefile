@@ -53,9 +53,10 @@ web-test: $(PAGE) ## unit tests and size limit of the page
 	$(PY) tools/web_build.py test
 	$(PY) tools/web_build.py size
 
-bench: $(VENV) ## how fast engine and store are, beside references; three minutes
+bench: $(VENV) ## how fast engine, store and server are, beside references; two minutes
 	$(PY) benchmarks/engine.py
 	$(PY) benchmarks/store.py
+	$(PY) benchmarks/serve.py --viewers 1000
 
 study: $(VENV) ## how near the map is to the simulated truth; ARGS="--seeds 3 base retail"
 	$(PY) benchmarks/truth.py $(ARGS)

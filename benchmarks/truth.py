@@ -27,7 +27,7 @@ NAME = "simulated:BTCUSDT"
 NOW_MS = 1_790_035_200_000
 DAY_MS, STEP_MS = 86_400_000, 6 * 3_600_000
 WARM_DAYS, BIN, REACH = 25, 1e-3, 100
-#: MODEL.md, sections 3.2 and 0: the mean over regimes, and base where it is given.
+#: What an earlier prototype of these models reached, in the mean over regimes.
 REFERENCE = {"sharp": 0.56, "zones": 0.67}
 
 

@@ -152,14 +152,16 @@ def import_(
     config = _config()
     now = wall_clock_ms()
     plan = plan_import(path, instrument, _mapping(pairs), now_ms=now)
-    for line in plan.lines():
-        _say(line)
     if dry_run:
+        for line in plan.lines():
+            _say(line)
         if as_json:
             _print_json({"dry_run": True, "instrument": instrument, "rows": plan.rows})
         return
     with Store.open(config.folder) as store, _progress("rows") as progress:
         report = run_import(store, plan, progress, now_ms=now)
+    for line in plan.lines():
+        _say(line)
     if as_json:
         counts = {"new": report.new, "changed": report.changed, "same": report.same}
         _print_json(

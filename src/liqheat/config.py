@@ -104,7 +104,20 @@ def load_config(
     ):  # fmt: skip
         for name, value in values.items():
             settings[name] = _checked(name, value, where)
-    return Config(**settings)
+    config = Config(**settings)
+    _check_folder(config)
+    return config
+
+
+def _check_folder(config: Config) -> None:
+    try:
+        config.folder.exists()
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(
+            f"data_dir = {config.data_dir[:80]!r} cannot be used: {reason}; "
+            "choose another folder"
+        ) from None
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -120,15 +133,14 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _from_file(file: str | Path | None, known: Mapping[str, Any]) -> dict[str, Any]:
-    optional = file is None
     if file is None:
         folder = known.get("data_dir") or default_data_dir()
-        file = Path(str(folder)).expanduser() / FILE_NAME
+        file = os.path.join(os.path.expanduser(str(folder)), FILE_NAME)  # noqa: PTH111, PTH118
+        if not os.path.exists(file):  # noqa: PTH110 -- a folder that cannot be is told later
+            return {}
     try:
         values = tomllib.loads(Path(file).read_text("utf-8"))
     except FileNotFoundError:
-        if optional:
-            return {}
         raise ConfigError(f"{file}: there is no such file; check --config") from None
     except (OSError, UnicodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{file}: cannot be read: {error}") from None

@@ -229,7 +229,7 @@ def test_missing_files_folders_and_truncated_parquet(tmp_path):
     refused(
         read_bars, tmp_path / "none.csv", words="none.csv: cannot be read: No such file"
     )
-    refused(read_bars, tmp_path, words="cannot be read: Is a directory")
+    refused(read_bars, tmp_path, words="is no regular file")
     path = write_file(tmp_path / "x.parquet", native_bars(2000))
     path.write_bytes(path.read_bytes()[:-500])
     refused(read_bars, path, words="x.parquet: the file is damaged or truncated")

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from liqheat.errors import UnknownInstrumentError
+from liqheat.errors import StoreError, UnknownInstrumentError
 from liqheat.exchanges import files
 from liqheat.exchanges.files import plan_import, read_bars, run_import
 from liqheat.store import Store
@@ -384,22 +384,26 @@ def test_sides_of_orders_are_refused(tmp_path):
 # -- interruption --------------------------------------------------------------------------
 
 
-def test_ctrl_c_leaves_whole_batches_and_their_provenance(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "fault", [KeyboardInterrupt, OSError(28, "No space left on device")]
+)
+def test_an_interrupted_import_leaves_nothing(tmp_path, monkeypatch, fault):
     monkeypatch.setattr(files, "BATCH_ROWS", 10)
     plan = plan_import(write_file(tmp_path / "x.csv", native_bars(35)), BTC)
 
     def interrupt(done: int, total: int, name: str) -> None:
         assert total == 35
         if done == 20:
-            raise KeyboardInterrupt
+            raise fault
 
     with Store.open(tmp_path / "data") as store:
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises((KeyboardInterrupt, StoreError)):
             run_import(store, plan, interrupt, now_ms=NOW)
-        assert store.span("bars", BTC).rows == 20
-        assert store.read("imports", BTC)["rows"].to_pylist() == [20]
+        assert store.span("bars", BTC) is None
+        assert store.span("imports", BTC) is None
         report = run_import(store, plan, now_ms=NOW)
-        assert (report.new, report.same) == (15, 20)
+        assert (report.new, report.same) == (35, 0)
+        assert store.read("imports", BTC)["rows"].to_pylist() == [35]
 
 
 # -- recorded data -------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from liqheat.engine import MODEL_VERSION, kernels
 from liqheat.engine.leverage import LOG_BIN, Bank, build_bank
 from liqheat.errors import BadInputError, UnavailableError
-from liqheat.market.events import Bars
+from liqheat.market.events import MAX_PRICE, MIN_PRICE, Bars
 from liqheat.market.instrument import Instrument
 from liqheat.market.units import INTERVAL_MS
 
@@ -77,8 +77,11 @@ class HeatmapParams(msgspec.Struct, frozen=True):
                                 value=self.price_scale, do="use log or linear")  # fmt: skip
         low, high = self.price_min, self.price_max
         for name, value in (("price_min", low), ("price_max", high)):
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise BadInputError("must be a positive price", where=name, value=value)
+            if value is not None and not MIN_PRICE <= value <= MAX_PRICE:
+                raise BadInputError(
+                    "must be a positive price", where=name, value=value,
+                    do=f"give one from {MIN_PRICE:g} to {MAX_PRICE:g}",
+                )  # fmt: skip
         if low is not None and high is not None and low >= high:
             raise BadInputError(
                 "price_min must be below price_max", where="price_min", value=low

@@ -40,6 +40,10 @@ BASE, BOUNDARY, STARTED, END_MS = 0, 1, 2, 3
 RENORMALISE = 1e-9
 DUST = 1e-9
 
+#: A bar's range times this against a kernel's bins: is the bar wider than two standard
+#: deviations of the kernel (a quarter of its bins)?
+BAR_TO_KERNEL = 4
+
 #: Levels may hold at most this share of one side's open interest; the rest is at least the
 #: unlevered and hedged class (market makers, basis trades).
 MAX_LEVEL_SHARE = 0.85
@@ -173,29 +177,48 @@ def _decay(ledger: Ledger, tau_ms: F64, elapsed_ms: float) -> None:
 
 
 @kernel
-def _deposit(ledger: Ledger, bank: Bank, qty: float, entry_bin: int) -> None:
-    """Add ``qty`` per side to every component, only beyond the mark close."""
-    mass, span = ledger.mass, ledger.span
-    base, middle = ledger.place[BASE], ledger.place[BOUNDARY] - ledger.place[BASE]
-    for k in range(mass.shape[0]):
+def _deposit(
+    ledger: Ledger, bank: Bank, qty: float, high: float, low: float, close: float
+) -> None:
+    """Add ``qty`` per side to every component, only beyond the mark close.
+
+    Positions are entered all over the bar: a quarter at its high, a quarter at its low, half at
+    its close. A kernel wider than the bar does not see the difference and takes their mean.
+    """
+    mean_bin, high_bin, low_bin, close_bin = (
+        bin_of(0.25 * (high + low + 2.0 * close)), bin_of(high), bin_of(low), bin_of(close)
+    )  # fmt: skip
+    for k in range(ledger.mass.shape[0]):
         amount = qty / ledger.scale[k]
-        for side in range(2):
-            first, size = bank.first[k, side], bank.size[k, side]
-            if side == 0:
-                start = entry_bin - first - size + 1 - base
-                low, high = max(start, 0), min(start + size, middle)
-            else:
-                start = entry_bin + first - base
-                low, high = max(start, middle + 1), min(start + size, N_BINS)
-            if low >= high:
-                continue
-            shift = bank.offset[k, side] - start
-            for b in range(low, high):
-                mass[k, b] += amount * bank.values[b + shift]
-            if span[k, 0] == span[k, 1]:
-                span[k, 0], span[k, 1] = low, high
-            else:
-                span[k, 0], span[k, 1] = min(span[k, 0], low), max(span[k, 1], high)
+        if (high_bin - low_bin) * BAR_TO_KERNEL <= bank.size[k, 0]:
+            _deposit_at(ledger, bank, k, amount, mean_bin)
+        else:
+            _deposit_at(ledger, bank, k, 0.5 * amount, close_bin)
+            _deposit_at(ledger, bank, k, 0.25 * amount, high_bin)
+            _deposit_at(ledger, bank, k, 0.25 * amount, low_bin)
+
+
+@kernel
+def _deposit_at(ledger: Ledger, bank: Bank, k: int, amount: float, entry_bin: int) -> None:
+    row, span = ledger.mass[k], ledger.span
+    base, middle = ledger.place[BASE], ledger.place[BOUNDARY] - ledger.place[BASE]
+    for side in range(2):
+        first, size = bank.first[k, side], bank.size[k, side]
+        if side == 0:
+            start = entry_bin - first - size + 1 - base
+            low, high = max(start, 0), min(start + size, middle)
+        else:
+            start = entry_bin + first - base
+            low, high = max(start, middle + 1), min(start + size, N_BINS)
+        if low >= high:
+            continue
+        shift = bank.offset[k, side] - start
+        for b in range(low, high):
+            row[b] += amount * bank.values[b + shift]
+        if span[k, 0] == span[k, 1]:
+            span[k, 0], span[k, 1] = low, high
+        else:
+            span[k, 0], span[k, 1] = min(span[k, 0], low), max(span[k, 1], high)
 
 
 @kernel
@@ -242,7 +265,7 @@ def step(
         _place_window(ledger, boundary, inverse)
     amount = opened(ledger.flow, qty, open_interest)
     if amount > 0.0:
-        _deposit(ledger, bank, amount, bin_of(0.25 * (high + low + 2.0 * close)))
+        _deposit(ledger, bank, amount, high, low, close)
 
 
 @kernel

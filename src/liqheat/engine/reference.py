@@ -1,7 +1,7 @@
 """The oracle: the same estimator, written to be read. Hundreds of times slower.
 
 No lazy scale, no window arithmetic, no compiled code: a dict from (component, bin) to the
-quantity open there, and MODEL's sentences in their order. The tests hold the kernels to it
+quantity open there, and docs/model.md's sentences in their order. The tests hold the kernels to it
 within rounding; the benchmarks give their speed as a ratio to it.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liqheat.engine.flow import PHI
-from liqheat.engine.kernels import MAX_LEVEL_SHARE
+from liqheat.engine.kernels import BAR_TO_KERNEL, MAX_LEVEL_SHARE
 from liqheat.engine.leverage import LOG_BIN, N_BINS, Bank
 from liqheat.market.events import Bars
 
@@ -67,7 +67,9 @@ class ReferenceLedger:
         amount = self._opened(
             float(bars.qty[i]) * unit, float(bars.open_interest_qty[i]) * unit
         )
-        self._deposit(amount, _bin(0.25 * (high + low + 2.0 * close)))
+        for k in range(len(self.bank.weight)):
+            for share, price in self._entries(k, high, low, close):
+                self._deposit(k, amount * share, _bin(price))
 
     def _keep_window(self) -> None:
         assert self.boundary is not None  # noqa: S101 - push has set it
@@ -86,23 +88,28 @@ class ReferenceLedger:
             self.open_interest, self._volume_since = open_interest, 0.0
         return max(0.0, 0.5 * (PHI * volume + change))
 
-    def _deposit(self, amount: float, entry: int) -> None:
+    def _entries(
+        self, k: int, high: float, low: float, close: float
+    ) -> list[tuple[float, float]]:
+        if (_bin(high) - _bin(low)) * BAR_TO_KERNEL <= self.bank.size[k, 0]:
+            return [(1.0, 0.25 * (high + low + 2.0 * close))]
+        return [(0.5, close), (0.25, high), (0.25, low)]
+
+    def _deposit(self, k: int, amount: float, entry: int) -> None:
         bank, boundary = self.bank, self.boundary
         assert boundary is not None  # noqa: S101 - push has set it
         low, high = self.middle - N_BINS // 2, self.middle + N_BINS // 2
-        for k in range(len(bank.weight)):
-            for side in (0, 1):
-                begin, size = int(bank.offset[k, side]), int(bank.size[k, side])
-                masses = bank.values[begin : begin + size].tolist()
-                if side == 0:
-                    masses.reverse()
-                for j, mass in enumerate(masses):
-                    away = int(bank.first[k, side]) + j
-                    b = entry - away if side == 0 else entry + away
-                    beyond = b < boundary if side == 0 else b > boundary
-                    if beyond and low <= b < high:
-                        key = (k, b)
-                        self.levels[key] = self.levels.get(key, 0.0) + amount * mass
+        for side in (0, 1):
+            begin, size = int(bank.offset[k, side]), int(bank.size[k, side])
+            masses = bank.values[begin : begin + size].tolist()
+            if side == 0:
+                masses.reverse()
+            for j, mass in enumerate(masses):
+                away = int(bank.first[k, side]) + j
+                b = entry - away if side == 0 else entry + away
+                beyond = b < boundary if side == 0 else b > boundary
+                if beyond and low <= b < high:
+                    self.levels[k, b] = self.levels.get((k, b), 0.0) + amount * mass
 
     def column(self, edges: F64, lag_ms: float = 0.0) -> tuple[F64, F64]:
         """Return (long, short) of shape (p,) [USD] for rows with these edges."""

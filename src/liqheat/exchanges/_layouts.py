@@ -140,7 +140,9 @@ def _factor(expression: str) -> tuple[str, float]:
     name, operator, number = match.groups()
     value = float(number)
     if value == 0.0:
-        raise BadInputError("a factor of 0", where="mapping", value=expression)
+        raise BadInputError(
+            "a factor of 0", where="mapping", value=expression, do="leave the factor out"
+        )
     return normalised(name), value if operator == "*" else 1.0 / value
 
 

@@ -16,6 +16,7 @@ wrong as not halving: Bybit's is taken only where the mapping says which. (The h
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -146,7 +147,7 @@ def plan_import(
     wanted = shipped_instrument(instrument) if isinstance(instrument, str) else instrument
     path = Path(path)
     planner = _Planner(wanted, dict(mapping or {}), now_ms)
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 -- Path.is_dir raises for a name too long
         planner.add_folder(path)
     else:
         planner.add_single(path)
@@ -173,9 +174,8 @@ class _Planner:
 
     def add_folder(self, folder: Path) -> None:
         """Take the files whose name is the instrument's; list those of no use."""
-        for path in sorted(
-            p for p in folder.rglob("*") if p.name.lower().endswith(SUFFIXES)
-        ):
+        found = (p for p in folder.rglob("*") if p.name.lower().endswith(SUFFIXES))
+        for path in sorted(p for p in found if p.is_file()):
             if not _is_named(path.name, self.instrument):
                 self.skipped.append(
                     (spoken(path.name), f"its name has no {self.instrument.symbol}")

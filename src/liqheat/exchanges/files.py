@@ -1,8 +1,8 @@
 """Files on disk through the same events: read bars, plan an import, run it.
 
 ``read_bars`` gives one file as ``Bars``. An import has two steps: ``plan_import`` reads and
-checks everything and writes nothing; ``run_import`` writes the plan in whole batches and
-records where each came from.
+checks everything and writes nothing; ``run_import`` writes the plan in one transaction and
+records where each part came from.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = [
     "plan_import", "read_bars", "run_import",
 ]  # fmt: skip
 
-#: Rows of one transaction: a second or less of work that an interruption can cost.
+#: Rows handed over at once: between two batches there is progress to show.
 BATCH_ROWS = 50_000
 
 #: Called with rows done, rows in all, and the name of the file at work.
@@ -46,6 +46,10 @@ class _Written(Protocol):
 
 class TableStore(Protocol):
     """What ``run_import`` asks of a store; ``liqheat.store.Store`` is one."""
+
+    def together(self) -> contextlib.AbstractContextManager[None]:
+        """Make the writes of a block one transaction."""
+        ...
 
     def write(self, kind: str, table: pa.Table) -> _Written:
         """Insert or update rows in one transaction."""
@@ -141,22 +145,29 @@ class ImportReport:
 def run_import(
     store: TableStore, plan: ImportPlan, progress: Progress | None = None, *, now_ms: int
 ) -> ImportReport:
-    """Write a plan in batches, each whole or not at all.
+    """Write a plan whole or not at all, with where it came from in kind "imports".
 
-    An interruption (Ctrl-C, kill) leaves the batches written so far, and their provenance
-    in kind "imports". Running it again completes it: the same plan twice changes nothing.
+    Any fault or interruption (Ctrl-C, kill, a full disk) leaves the store as it was; the same
+    plan twice changes nothing.
 
     Raises
     ------
     BadInputError
-        Open interest is in USD, by the bars which the store holds.
+        Open interest is in USD, by the bars which the store holds; or its bars have another
+        grid; or a row breaks a rule of the store.
     StoreError
         The store cannot be written.
     """
-    report = ImportReport(plan)
     for item in plan.items:
         _check_against_store(store, plan, item)
-    done = 0
+    with store.together():
+        return _write_plan(store, plan, progress, now_ms)
+
+
+def _write_plan(
+    store: TableStore, plan: ImportPlan, progress: Progress | None, now_ms: int
+) -> ImportReport:
+    report, done = ImportReport(plan), 0
     for item in plan.items:
         table = _complete(item, plan.instrument)
         result = ItemReport(item)
@@ -167,10 +178,14 @@ def run_import(
                 kept = _without_own(store, batch)
                 result.kept += batch.num_rows - kept.num_rows
                 batch = kept
-            _write(store, result, batch, plan, now_ms)
+            wrote = store.write(item.part.kind, batch)
+            result.new += wrote.new
+            result.changed += wrote.changed
+            result.same += wrote.same
             done += min(BATCH_ROWS, item.rows - offset)
             if progress is not None:
                 progress(done, plan.rows, item.name)
+        _record(store, result, plan, now_ms)
     return report
 
 
@@ -206,14 +221,8 @@ def _without_own(store: TableStore, batch: pa.Table) -> pa.Table:
     return batch.filter(pc.invert(pc.is_in(times, own["start_ms"].combine_chunks())))
 
 
-def _write(
-    store: TableStore, result: ItemReport, batch: pa.Table, plan: ImportPlan, now_ms: int
-) -> None:
+def _record(store: TableStore, result: ItemReport, plan: ImportPlan, now_ms: int) -> None:
     item = result.item
-    wrote = store.write(item.part.kind, batch)
-    result.new += wrote.new
-    result.changed += wrote.changed
-    result.same += wrote.same
     row = {
         "imported_ms": now_ms, "instrument": plan.instrument.name, "kind": item.part.kind,
         "file": spoken(str(item.file)), "sha256": item.sha256, "source": item.source,

@@ -120,6 +120,9 @@ class Gap(Event, frozen=True, tag="gap"):
 BAR_COLUMNS = ("start_ms", "open", "high", "low", "close", "qty")
 OPTIONAL_BAR_COLUMNS = ("taker_buy_qty", "open_interest_qty", "mark_high", "mark_low")
 
+#: Prices [USD] and quantities [base units] of any market there is: sums of their products stay
+#: far inside a float32.
+MIN_PRICE, MAX_PRICE, MAX_QTY = 1e-12, 1e12, 1e18
 #: Above this, open interest [USD] is no open interest: it was given in USD, not base units.
 ABSURD_OPEN_INTEREST_USD = 1e12
 #: Open interest over a day's volume; real instruments lie between 0.05 and 50.
@@ -285,16 +288,18 @@ def _check_rows(bars: Bars, where: str) -> None:
     for name in ("open", "high", "low", "close"):
         values = getattr(bars, name)
         refuse(
-            ~(np.isfinite(values) & (values > 0)), f"{name} is not a positive price", values
+            ~((values >= MIN_PRICE) & (values <= MAX_PRICE)),
+            f"{name} is not a positive price",
+            values,
         )
     refuse(bars.high < bars.low, "high < low", bars.high)
     top, bottom = np.maximum(bars.open, bars.close), np.minimum(bars.open, bars.close)
     refuse(bars.high < top, "high below open or close", bars.high)
     refuse(bars.low > bottom, "low above open or close", bars.low)
-    refuse(~(np.isfinite(bars.qty) & (bars.qty >= 0)), "qty is not >= 0", bars.qty)
+    refuse(~((bars.qty >= 0) & (bars.qty <= MAX_QTY)), "qty is not >= 0", bars.qty)
     for name in OPTIONAL_BAR_COLUMNS:
         values = getattr(bars, name)
-        refuse(np.isinf(values) | (values < 0), f"{name} is not >= 0 or absent", values)
+        refuse((values > MAX_QTY) | (values < 0), f"{name} is not >= 0 or absent", values)
     refuse(
         bars.taker_buy_qty > bars.qty * (1 + 1e-9),
         "taker_buy_qty > qty",

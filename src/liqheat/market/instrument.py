@@ -178,6 +178,7 @@ def instrument(name: str) -> Instrument:
     if found is None:
         near = difflib.get_close_matches(name, SHIPPED, n=3, cutoff=0.5) or sorted(SHIPPED)
         raise UnknownInstrumentError(
-            "unknown instrument", value=name, do=f"use one of: {', '.join(near)}"
-        )
+            "unknown instrument", where="instrument", value=name,
+            do=f"use one of: {', '.join(near)}",
+        )  # fmt: skip
     return found

@@ -174,7 +174,10 @@ def handle_error(request: Request[Any, Any, Any], error: Exception) -> Response[
 
 
 def _hostname(authority: str) -> str:
-    return (urlsplit(f"//{authority}").hostname or "").lower()
+    try:
+        return (urlsplit(f"//{authority}").hostname or "").lower()
+    except ValueError:  # half a bracket of an IPv6 address: no name of ours
+        return ""
 
 
 class Guard:

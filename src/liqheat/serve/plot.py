@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from liqheat.errors import BadInputError
 from liqheat.market.units import interval_name
 from liqheat.serve.export import replace_file
 from liqheat.serve.ticks import colour_marks, money, price_ticks, stamp, time_ticks, usd
@@ -117,11 +118,16 @@ def save_png(
     Raises
     ------
     BadInputError
-        The file cannot be written.
+        The name ends in something else than ``.png``, or the file cannot be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    if path.suffix.lower() != ".png":
+        raise BadInputError(
+            "unknown picture format", where=str(path), value=path.suffix,
+            do="end the name in .png",
+        )  # fmt: skip
     look = _DARK if dark else _LIGHT
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor=look.back)
     FigureCanvasAgg(figure)

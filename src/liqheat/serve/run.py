@@ -98,10 +98,9 @@ def _bind(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         out = socket.socket(family, socket.SOCK_STREAM)
-    except OSError as error:
-        raise ServeError(
-            f"cannot listen on {host}: {error.strerror}; check --host"
-        ) from None
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no host name"
+        raise ServeError(f"cannot listen on {host}: {reason}; check --host") from None
     out.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         out.bind(address)
@@ -113,7 +112,9 @@ def _bind(host: str, port: int) -> socket.socket:
                 f"port {port} on {host} is in use; stop the program that has it, "
                 f"or choose another with --port"
             ) from None
-        raise ServeError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+        raise ServeError(
+            f"cannot listen on {host}:{port}: {error.strerror}; check --host and --port"
+        ) from None
     return out
 
 

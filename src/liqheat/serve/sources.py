@@ -56,18 +56,19 @@ def open_sources(
         say(f"liqheat: replaying {config.replay} at {source.feed.speed:g}x")
         return [source]
     sources = open_stored(config, stack)
-    if sources:
+    recorded = bool(sources)
+    if config.simulated or not recorded:
+        sources.append(open_simulated(config, stack, clock_ms))
+    if recorded:
         say(
             f"liqheat: no live exchange in this version; showing the recorded data in "
             f"{config.folder} (play it with --replay {config.folder})"
         )
-    if config.simulated or not sources:
-        if not sources:
-            say(
-                "liqheat: no exchange can be reached (no live exchange in this version) and "
-                "nothing is stored; starting the SIMULATED market: no real prices"
-            )
-        sources.append(open_simulated(config, stack, clock_ms))
+    else:
+        say(
+            "liqheat: no exchange can be reached (no live exchange in this version) and "
+            "nothing is stored; starting the SIMULATED market: no real prices"
+        )
     return sources
 
 
@@ -110,10 +111,18 @@ def open_replay(config: Config, say: Say, stack: contextlib.ExitStack) -> Source
     """Open a recording and a scratch store that it is played into."""
     path = Path(str(config.replay)).expanduser()
     speed = config.speed or DEFAULT_REPLAY_SPEED
-    if (path / STORE_FILE).exists():
+    if _exists(path / STORE_FILE):
         recording = stack.enter_context(Store.open(path, mode="r"))
     else:
         recording = _imported(path, config, say, stack)
+    if config.instrument and recording.span("bars", config.instrument) is None:
+        held = [
+            one.instrument.name for one in recording.instruments() if "bars" in one.spans
+        ]
+        raise BadInputError(
+            "the recording has no bars of it", where="--instrument", value=config.instrument,
+            do=f"it has: {', '.join(held) or 'nothing'}",
+        )  # fmt: skip
     exchange = ReplayExchange(recording, speed=speed)
     store = stack.enter_context(Store.open(_scratch(stack)))
     feed = Feed(store, "replay", attached=True, speed=speed, coverage=exchange.coverage)
@@ -146,7 +155,7 @@ def _simulated_folder(config: Config) -> Path:
 
 
 def _imported(path: Path, config: Config, say: Say, stack: contextlib.ExitStack) -> Store:
-    if not path.exists():
+    if not _exists(path):
         raise BadInputError(
             "there is no such file or folder", where="--replay", value=str(path),
             do="give a data folder, or a file or folder of bars",
@@ -176,13 +185,20 @@ def _imported(path: Path, config: Config, say: Say, stack: contextlib.ExitStack)
 
 def _guesses(path: Path) -> list[str]:
     """Return the shipped instruments which file names speak of."""
-    files = [path] if path.is_file() else sorted(path.iterdir())
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
     words = [set(re.split(r"[^a-z0-9]+", file.name.lower())) for file in files]
     return [
         name
         for name, one in SHIPPED.items()
         if any({one.exchange, one.symbol.lower()} <= found for found in words)
     ]
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name too long, or no right to look
+        return False
 
 
 def _scratch(stack: contextlib.ExitStack) -> Path:

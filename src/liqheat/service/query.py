@@ -92,6 +92,11 @@ class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         BadInputError
             A price or the leverage mixture is wrong, or the model has no weights yet.
         """
+        if not self.instrument.isprintable():
+            raise BadInputError(
+                "is no instrument", where="instrument", value=self.instrument,
+                do="give it as exchange:symbol",
+            )  # fmt: skip
         if self.model == "calibrated":
             raise BadInputError(
                 "not available yet: there are no calibrated weights", where="model",

@@ -41,6 +41,11 @@ _MEANINGS: tuple[tuple[str, type[StoreError], str], ...] = (
     ("locked", StoreBusyError, "another program holds the file; close it and run it again"),
     ("unable to open", StoreError, "it cannot be opened; check the folder and its rights"),
     ("i/o error", StoreError, "the disk refuses to read or write (full, or failing?)"),
+    ("not a directory", StoreError, "it is no folder; choose another data folder"),
+    ("file exists", StoreError, "it is no folder; choose another data folder"),
+    ("no such file", StoreError, "the folder cannot be made; choose another data folder"),
+    # SQLite's word for a path it cannot open at all, such as a folder.
+    ("failed to allocate", StoreError, "it is no file; move it away and import again"),
     ("file too large", StoreError, "the disk refuses to write (a file size limit?)"),
 )
 

@@ -86,6 +86,7 @@ class Store:
         self._pool_lock = threading.Lock()
         self._idle: list[dbapi.Connection] = []
         self._known: set[str] = set()
+        self._open_cursor: Any = None
         self._writer = connect_to_write(file) if writable else None
         if not writable:
             with self._reading() as cursor:
@@ -163,6 +164,19 @@ class Store:
             cursor.execute("DROP TABLE temp.incoming")
             cursor.execute("DROP TABLE temp.ranges")
         return WriteResult(new=new, changed=touched - new, same=rows - touched)
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Make the writes of the block one transaction: all of them, or none.
+
+        Other threads' writes wait until it ends; readers see nothing of it before.
+        """
+        with self._writing() as cursor:
+            self._open_cursor = cursor
+            try:
+                yield
+            finally:
+                self._open_cursor = None
 
     def put_instrument(self, instrument: Instrument) -> None:
         """Store an instrument; it replaces a stored or shipped one of the same name."""
@@ -364,6 +378,9 @@ class Store:
             if self._writer is None:
                 state = "closed" if self._closed else "open for reading only"
                 raise StoreError(f"{self.file}: cannot write; the store is {state}")
+            if self._open_cursor is not None:  # this thread's: it holds the lock
+                yield self._open_cursor
+                return
             with (
                 contextlib.closing(self._writer.cursor()) as cursor,
                 transaction(cursor, "BEGIN IMMEDIATE"),
