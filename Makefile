@@ -4,6 +4,8 @@
 PY := .venv/bin/python
 PYTEST := $(PY) -m pytest
 ARGS ?=
+SECONDS ?= 180
+SEED ?= 1
 # npm trusts what the system trusts, as pip does: needed behind a company's proxy.
 export NODE_USE_SYSTEM_CA := 1
 # The pins must name no host: each user's pip asks its own index, and the hashes vouch.
@@ -18,7 +20,7 @@ PAGE_SOURCES := $(shell find web -name node_modules -prune -o -type f -print 2>/
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run check test lint unit web web-test bench study screenshots format lock \
+.PHONY: help setup run check test lint unit fuzz web web-test bench study screenshots format lock \
     clean
 
 help: ## list the targets
@@ -45,6 +47,9 @@ lint: $(VENV) ## formatting, ruff, mypy, import layers, spelling
 
 unit: $(VENV) ## unit and documentation tests
 	$(PYTEST) tests/unit tests/docs -m "not slow and not ui" $(ARGS)
+
+fuzz: $(VENV) ## damaged files and odd queries, for minutes; SECONDS=600 SEED=7
+	FUZZ_SECONDS=$(SECONDS) FUZZ_SEED=$(SEED) nice $(PYTEST) tests/fuzz -s $(ARGS)
 
 web: $(VENV) ## build the page anew, types checked
 	$(PY) tools/web_build.py build

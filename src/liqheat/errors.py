@@ -57,7 +57,14 @@ class BadInputError(LiqheatError):
             text += f" (was {_clipped(repr(value))})"
         if do:
             text += f"; {_clipped(do)}"
-        super().__init__(text)
+        super().__init__(_printable(text))
+
+
+def _printable(text: str) -> str:
+    # The name of a column, file or parameter may hold a newline or half a character.
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _clipped(text: str) -> str:

@@ -253,7 +253,7 @@ def test_wrong_flags_of_import(call, stored, tmp_path, args, words) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are text there")
 def test_a_file_name_which_is_no_text_is_imported(call, tmp_path) -> None:
     path = tmp_path / os.fsdecode(b"btcusdt\xff.csv")
-    os.replace(write_file(tmp_path / "good.csv", native_bars(20)), path)
+    write_file(tmp_path / "good.csv", native_bars(20)).replace(path)
     code, out, _ = call("import", path, "--instrument", BTC, folder=tmp_path / "own")
     assert (code, out.startswith("bars: 20 new")) == (0, True)
     assert rows(tmp_path / "own")[f"{BTC} bars"][0]["source"] == r"file:btcusdt\xff.csv"

@@ -142,6 +142,11 @@ def test_screenshot_for_the_documents(page: Page, request: pytest.FixtureRequest
         pytest.skip("only with --update-screenshots")
     IMAGES.mkdir(parents=True, exist_ok=True)
     open_page(page, "?r=3d")
+    # A market just started is late for a while.
+    expect(page.locator(".status .chip.amber")).to_have_count(0, timeout=90_000)
+    expect(page.get_by_test_id("link").first).to_have_text(
+        re.compile(r"^[0-9] s$"), timeout=90_000
+    )
     settle(page)
     page.screenshot(path=str(IMAGES / "heatmap.png"))
     page.set_viewport_size({"width": 390, "height": 844})

@@ -399,6 +399,19 @@ def test_nothing_shifts_from_the_skeleton_to_the_picture(page: Page, fake: Any) 
     assert sum(shift[0] for shift in shifts) < 0.01, shifts
 
 
+def test_focus_returns_to_what_opened_a_dialog(page: Page, fake: Any) -> None:
+    open_page(page)
+    for name, key in (("help", "Escape"), ("about", "Enter")):
+        button = page.locator(f"[data-name={name}]")
+        button.focus()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("dialog")).to_be_visible()
+        page.get_by_role("button", name="Close").focus()
+        page.keyboard.press(key)
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        expect(button).to_be_focused()
+
+
 def test_keyboard_alone_reaches_everything(page: Page, fake: Any) -> None:
     open_page(page)
     names: list[str] = []

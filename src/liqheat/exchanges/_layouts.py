@@ -30,6 +30,9 @@ from liqheat.exchanges._tables import (
 from liqheat.market.events import (
     F64,
     I64,
+    MAX_PRICE,
+    MAX_QTY,
+    MIN_PRICE,
     OPTIONAL_BAR_COLUMNS,
     Bars,
     Completeness,
@@ -263,12 +266,12 @@ def _mark_bars(file: FileTable, have: Mapping[str, str]) -> list[Part]:
 def _open_interest(file: FileTable, have: Mapping[str, str]) -> list[Part]:
     event_ms, _ = times_ms(file, have["event_ms"])
     qty = numbers(file, have["open_interest_qty"])
-    _check(file, have["open_interest_qty"], np.isfinite(qty) & (qty >= 0), "is not >= 0")
+    _check(file, have["open_interest_qty"], (qty >= 0) & (qty <= MAX_QTY), "is not >= 0")
     _check_order(file, have["event_ms"], event_ms)
     part = _events("open_interest", event_ms, {"open_interest_qty": qty})
     if "open_interest_usd" not in have:
         return [part]
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         implied = numbers(file, have["open_interest_usd"]) / qty
     return [replace(part, implied_price=implied)]
 
@@ -279,7 +282,7 @@ def _mark(file: FileTable, have: Mapping[str, str]) -> list[Part]:
     for name in ("mark_price", "index_price"):
         if name in have:
             values = columns[name] = numbers(file, have[name])
-            good = (values > 0) & np.isfinite(values)
+            good = (values >= MIN_PRICE) & (values <= MAX_PRICE)
             if name == "index_price":
                 good |= np.isnan(values)
             _check(file, have[name], good, "is not a positive price")
@@ -298,9 +301,9 @@ def _funding(file: FileTable, have: Mapping[str, str]) -> list[Part]:
 def _liquidations(file: FileTable, have: Mapping[str, str]) -> list[Part]:
     event_ms, _ = times_ms(file, have["event_ms"])
     columns: dict[str, NDArray[Any]] = {}
-    for name in ("price", "qty"):
+    for name, most in (("price", MAX_PRICE), ("qty", MAX_QTY)):
         columns[name] = numbers(file, have[name])
-        _check(file, have[name], np.isfinite(columns[name]) & (columns[name] > 0),
+        _check(file, have[name], (columns[name] > 0) & (columns[name] <= most),
                "is not positive")  # fmt: skip
     sides = np.array(texts(file, have["position_side"]))
     _check(file, have["position_side"], np.isin(sides, ("long", "short")),

@@ -15,7 +15,13 @@ export function Dialog(props: {
   const ref = useRef<HTMLDialogElement>(null);
   const open = panel.value === props.name;
   useEffect(() => {
-    if (open) ref.current?.showModal();
+    if (!open) return;
+    const before = document.activeElement;
+    ref.current?.showModal();
+    // Removed while open, a dialog does not give the focus back by itself.
+    return () => {
+      if (before instanceof HTMLElement) before.focus({ preventScroll: true });
+    };
   }, [open]);
   if (!open) return null;
   return (
@@ -23,6 +29,11 @@ export function Dialog(props: {
       ref={ref}
       class={`dialog ${props.class ?? ''}`}
       aria-labelledby={`title-${props.name}`}
+      onCancel={(event) => {
+        // At once: `close` comes a task later, and keys pressed till then would be lost.
+        event.preventDefault();
+        panel.value = null;
+      }}
       onClose={() => {
         if (panel.peek() === props.name) panel.value = null;
       }}
