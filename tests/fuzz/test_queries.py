@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from liqheat.service.stored import build_stored
 
 from liqheat.errors import LiqheatError
 from liqheat.serve import replies
 from liqheat.service import Query
 from liqheat.service.query import parse_query
+from liqheat.service.window import build_stored
 from liqheat.store import Store
 from tests.market import SYMBOL, T0, fill, market
 
