@@ -3,7 +3,7 @@
     python benchmarks/engine.py            # prints the table; about two minutes
 
 `numpy` is the same recursion written with whole-array numpy and dense decay (what a careful
-author writes without a compiler); `reference` is `tests/reference.py`. Both are timed on a
+author writes without a compiler); `reference` is `engine/reference.py`. Both are timed on a
 slice and scaled by bars, since they are too slow for the whole. CPU seconds of the calling
 thread, so that a busy machine disturbs less; memory is the largest resident size of the
 process until then (an interpreter with numba loaded: about 190 MB).
@@ -37,7 +37,7 @@ from liqheat.market.events import Bars
 from liqheat.market.instrument import instrument
 
 sys.path.append(str(Path(__file__).parents[1]))
-from tests.reference import ReferenceLedger
+from liqheat.engine.reference import ReferenceLedger
 
 FOUR = {10: 0.3, 25: 0.3, 50: 0.2, 100: 0.2}
 EIGHT = {3: 0.1, 5: 0.1, 10: 0.2, 20: 0.2, 25: 0.1, 50: 0.1, 75: 0.1, 100: 0.1}

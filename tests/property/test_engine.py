@@ -14,10 +14,10 @@ from liqheat.engine import kernels
 from liqheat.engine.heatmap import HeatmapParams, bar_matrix, build_heatmap
 from liqheat.engine.leverage import LOG_BIN, build_bank
 from liqheat.engine.live import LiveHeatmap
+from liqheat.engine.reference import ReferenceLedger
 from liqheat.market.events import Bars
 from liqheat.market.instrument import instrument
 from tests.property.strategies import markets
-from tests.reference import ReferenceLedger
 
 INSTRUMENTS = st.sampled_from(["simulated:BTCUSDT", "simulated:BTCUSD", "hyperliquid:BTC"])
 MODELS = st.sampled_from(["sharp", "zones"])

@@ -226,8 +226,9 @@ class Service:
         return await self.in_thread(cut)
 
     async def liquidations(self, instrument: str, start_ms: int) -> list[Liquidation]:
-        """Return the newest stored and live liquidations since ``start_ms``, oldest first.
+        """Return stored and live liquidations since ``start_ms``, oldest first.
 
+        Of many stored ones the largest ``MAX_LIQUIDATIONS``: small ones would not be seen.
         Those which listeners are about to be told are left out.
         """
         entry = await self.entry(instrument)
@@ -240,7 +241,8 @@ class Service:
         table = await self.in_thread(
             lambda: entry.feed.store.read("liquidations", instrument, start_ms, until)
         )
-        kept = table.slice(max(0, table.num_rows - MAX_LIQUIDATIONS)).to_pylist()
+        largest = np.argsort(-table["notional_usd"].to_numpy())[:MAX_LIQUIDATIONS]
+        kept = table.take(np.sort(largest)).to_pylist()
         stored = [cast(Liquidation, from_row("liquidations", row)) for row in kept]
         return [*stored, *(row for row in live if row.event_ms >= start_ms)]
 
