@@ -149,3 +149,8 @@ def test_one_given_edge_beyond_the_prices_is_refused() -> None:
 def test_steps_of_the_query_are_intervals() -> None:
     for name in ("1m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d"):
         assert name in INTERVAL_MS
+
+
+def test_text_which_is_no_utf8_is_refused() -> None:
+    with pytest.raises(BadInputError, match="is not valid text"):
+        parse_query({"instrument": "binance:BTCUSDT", "price_max": "\udcff"}, Query)

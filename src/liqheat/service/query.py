@@ -111,6 +111,11 @@ def parse_query(raw: Mapping[str, Any], kind: type[Q]) -> Q:
         query = msgspec.convert(dict(raw), kind, strict=False)
     except msgspec.ValidationError as error:
         raise _explain(error, raw, kind) from None
+    except UnicodeEncodeError as error:
+        # Bytes of a command line which are no UTF-8 arrive as lone surrogates.
+        raise BadInputError(
+            "is not valid text", where="query", value=error.object
+        ) from None
     if isinstance(query, Query):
         query.check()
     return query
