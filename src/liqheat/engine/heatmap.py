@@ -25,7 +25,7 @@ from liqheat.engine.leverage import LOG_BIN, Bank, build_bank
 from liqheat.errors import BadInputError, UnavailableError
 from liqheat.market.events import MAX_PRICE, MIN_PRICE, Bars
 from liqheat.market.instrument import Instrument
-from liqheat.market.units import DAY_MS, INTERVAL_MS
+from liqheat.market.units import DAY_MS, INTERVAL_MS, stable_to_usd
 
 F64 = NDArray[np.float64]
 F32 = NDArray[np.float32]
@@ -161,26 +161,26 @@ class Heatmap:
         return np.isnan(self.close)
 
     @cached_property
-    def _usd(self) -> F64:
+    def _last_close(self) -> F64:
         known = self.close.copy()
         for t in np.flatnonzero(np.isnan(known)):
             known[t] = known[t - 1] if t else np.nan
-        return np.ones_like(known) if self.instrument.is_inverse else known
+        return known
 
     @property
     def open_interest_usd(self) -> F64:
         """One side's open interest at the column's close [USD], of shape (t,)."""
-        return self.open_interest_qty * self._usd
+        return stable_to_usd(self.open_interest_qty, self._last_close, self.instrument)
 
     @property
     def residual_long_usd(self) -> F64:
         """``residual_long_qty`` at the column's close [USD]."""
-        return self.residual_long_qty * self._usd
+        return stable_to_usd(self.residual_long_qty, self._last_close, self.instrument)
 
     @property
     def residual_short_usd(self) -> F64:
         """``residual_short_qty`` at the column's close [USD]."""
-        return self.residual_short_qty * self._usd
+        return stable_to_usd(self.residual_short_qty, self._last_close, self.instrument)
 
     def tier_usd(self, k: int) -> tuple[F32, F32]:
         """Return (long, short) of tier ``k`` alone, each float32 of shape (t, p).

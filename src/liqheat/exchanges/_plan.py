@@ -30,7 +30,7 @@ from liqheat.exchanges._tables import SUFFIXES, FileTable, read_table, spoken, t
 from liqheat.market.events import Bars
 from liqheat.market.instrument import Instrument
 from liqheat.market.instrument import instrument as shipped_instrument
-from liqheat.market.units import interval_name
+from liqheat.market.units import DAY_MS, interval_name
 
 #: Exchanges as they appear in file names.
 _EXCHANGES = (
@@ -40,7 +40,6 @@ _EXCHANGES = (
 )  # fmt: skip
 #: A file's own USD over base may differ this much from the bars' closes, in the middle.
 _PRICE_TOLERANCE = 0.05
-_DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ class PlanItem:
         words = self.part.kind.replace("_", " ")
         if self.part.bars is not None:
             words = f"{interval_name(self.part.bars.interval_ms)} {words}"
-        days = (self.part.end_ms - self.part.start_ms) / _DAY_MS
+        days = (self.part.end_ms - self.part.start_ms) / DAY_MS
         text = f"{words}: {self.rows:,} rows, {_day(self.part.start_ms)} to "
         text += f"{_day(self.part.end_ms)} ({days:,.1f} days), from {self.name}"
         others = [name for name in self.part.exchanges if name]
@@ -217,7 +216,7 @@ class _Planner:
             self.own.append(PlanItem(path, sha256, part))
 
     def _check_future(self, part: Part, name: str) -> None:
-        if self.now_ms is not None and part.end_ms > self.now_ms + _DAY_MS:
+        if self.now_ms is not None and part.end_ms > self.now_ms + DAY_MS:
             raise BadInputError(
                 f"its {part.kind.replace('_', ' ')} end in the future", where=name,
                 value=_day(part.end_ms), do="check the unit and the time zone of its times",

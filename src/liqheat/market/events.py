@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liqheat.errors import BadInputError
+from liqheat.market.units import DAY_MS
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -343,8 +344,8 @@ def _check_open_interest(bars: Bars, where: str) -> None:
         return
     middle = float(np.median(bars.open_interest_qty[known]))
     price = float(np.median(bars.close))
-    day = float(bars.qty.mean()) * 86_400_000 / bars.interval_ms
-    if len(bars) * bars.interval_ms < 86_400_000:
+    day = float(bars.qty.mean()) * DAY_MS / bars.interval_ms
+    if len(bars) * bars.interval_ms < DAY_MS:
         day = 0.0  # too short to tell a quiet hour from a wrong unit
     if middle * price > ABSURD_OPEN_INTEREST_USD or (
         day > 0 and price > 100 and middle > ABSURD_OPEN_INTEREST_DAYS * day

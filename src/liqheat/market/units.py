@@ -1,5 +1,7 @@
 """Units: contracts, base units and USD are converted here and nowhere else.
 
+(But for the compiled ledger step, which repeats ``base_to_stable`` for one bar.)
+
 The ledger of the engine counts a position in the unit in which it does not change when the
 price moves. For a *linear* contract that is the base unit (a 1 BTC position stays 1 BTC); for
 an *inverse* contract it is the quote unit (100 contracts of 100 USD stay 10 000 USD). This
