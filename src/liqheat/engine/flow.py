@@ -21,7 +21,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from liqheat.engine.jit import kernel
+from liqheat.jit import kernel
 
 #: Share of traded volume which opens or closes positions.
 PHI = 0.37

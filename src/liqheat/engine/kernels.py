@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liqheat.engine.flow import N_FLOW, OPEN_INTEREST, opened
-from liqheat.engine.jit import kernel
+from liqheat.jit import kernel
 from liqheat.engine.leverage import LOG_BIN, N_BINS, Bank
 
 F64 = NDArray[np.float64]
