@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liqheat.engine.flow import N_FLOW, OPEN_INTEREST, opened
-from liqheat.jit import kernel
 from liqheat.engine.leverage import LOG_BIN, N_BINS, Bank
+from liqheat.jit import kernel
 
 F64 = NDArray[np.float64]
 F32 = NDArray[np.float32]
