@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from liqheat.errors import LiqheatError, StoreError, UnavailableError
 from liqheat.exchanges.base import Coverage, Exchange, Kind, State
-from liqheat.market.events import KIND_OF, Bar, Event, Gap, to_row
+from liqheat.market.events import KIND_OF, Bar, Event, Gap, to_rows
 from liqheat.market.units import DAY_MS
 from liqheat.store import SCHEMAS, Store
 
@@ -59,9 +59,10 @@ class _Writer:
         """Take the row of an event which is to be kept."""
         kind = KIND_OF.get(type(event))
         if kind is not None:
-            row = {**to_row(event), "source": self._source, "exchange": self._source}
-            self._rows.setdefault(kind, []).append(row)
-            self._count += 1
+            origin = {"source": self._source, "exchange": self._source}
+            rows = [{**row, **origin} for row in to_rows(event)]
+            self._rows.setdefault(kind, []).extend(rows)
+            self._count += len(rows)
 
     @property
     def full(self) -> bool:

@@ -10,7 +10,17 @@ import pytest
 from liqheat import collect
 from liqheat.errors import StoreError, UnavailableError
 from liqheat.exchanges.base import Coverage
-from liqheat.market.events import Bar, Bars, Event, Gap, Liquidation, OpenInterest
+from liqheat.market.events import (
+    Bar,
+    Bars,
+    DepthSnapshot,
+    Event,
+    Gap,
+    Liquidation,
+    LongShortRatio,
+    OpenInterest,
+    Position,
+)
 from liqheat.market.instrument import SHIPPED
 from liqheat.store import Store
 from tests.market import DAY, MINUTE, SYMBOL, bar, fill, market, tables
@@ -107,6 +117,24 @@ def test_first_start_fetches_history_and_tells_what_there_is_not(store) -> None:
     assert seen[-1] == (SYMBOL, "bars", 2 * DAY, 2 * DAY)
     assert [state for state, _ in heard.states] == ["starting", "live", "ended"]
     assert exchange.streamed_from == [clock_of(bars)]
+
+
+def test_positions_ratios_and_books_are_kept(store) -> None:
+    bars = market(N)
+    at = clock_of(bars)
+    events = [
+        Position(SYMBOL, at, "0xa", "short", 2.0, 6e4, 7e4, 10.0),
+        LongShortRatio(SYMBOL, at, 1.25),
+        DepthSnapshot(SYMBOL, at, ((6e4, 1.0), (5.9e4, 2.0)), ((6.1e4, 3.0),)),
+    ]
+    run(FakeExchange(bars, events), store, Heard())
+    row = store.read("positions", SYMBOL).to_pylist()[0]
+    assert (row["account"], row["liquidation_price"], row["source"]) == ("0xa", 7e4, "fake")
+    assert store.read("long_short", SYMBOL)["accounts_ratio"].to_pylist() == [1.25]
+    book = store.read("depth", SYMBOL)
+    assert book["book_side"].to_pylist() == ["ask", "bid", "bid"]
+    assert book["price"].to_pylist() == [6.1e4, 5.9e4, 6e4]
+    assert book["qty"].to_pylist() == [3.0, 2.0, 1.0]
 
 
 def test_restart_fetches_only_what_is_missing(store) -> None:

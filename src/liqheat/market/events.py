@@ -33,6 +33,9 @@ from liqheat.market.checks import (
     column,
     refuse_rows,
 )
+from liqheat.market.checks import MAX_PRICE as MAX_PRICE
+from liqheat.market.checks import MAX_QTY as MAX_QTY
+from liqheat.market.checks import MIN_PRICE as MIN_PRICE
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -123,6 +126,12 @@ class DepthSnapshot(Event, frozen=True, tag="depth"):
     asks: tuple[tuple[float, float], ...]
 
 
+class LongShortRatio(Event, frozen=True, tag="long_short"):
+    """Accounts which are net long over those which are net short, of the whole exchange."""
+
+    accounts_ratio: float
+
+
 class Gap(Event, frozen=True, tag="gap"):
     """A hole ``[event_ms, end_ms)`` in one kind of data, and why."""
 
@@ -134,21 +143,32 @@ class Gap(Event, frozen=True, tag="gap"):
 #: The store's kind of each event; others are passed on, and not kept.
 KIND_OF: dict[type[Event], str] = {
     Bar: "bars", OpenInterest: "open_interest", MarkPrice: "mark", FundingRate: "funding",
-    Liquidation: "liquidations", Gap: "gaps",
+    Liquidation: "liquidations", Position: "positions", LongShortRatio: "long_short",
+    DepthSnapshot: "depth", Gap: "gaps",
 }  # fmt: skip
-_EVENT_OF = {kind: event for event, kind in KIND_OF.items()}
+_EVENT_OF = {kind: event for event, kind in KIND_OF.items() if event is not DepthSnapshot}
 
 
-def to_row(event: Event) -> dict[str, Any]:
-    """Return the row of an event of one of the kinds in ``KIND_OF``."""
+def to_rows(event: Event) -> list[dict[str, Any]]:
+    """Return the rows of an event of one of the kinds in ``KIND_OF``: of a book one a level."""
+    if isinstance(event, DepthSnapshot):
+        at = {"instrument": event.instrument, "event_ms": event.event_ms}
+        return [
+            {**at, "book_side": side, "price": price, "qty": qty}
+            for side, levels in (("bid", event.bids), ("ask", event.asks))
+            for price, qty in levels
+        ]
     row = msgspec.structs.asdict(event)
     if isinstance(event, Bar):
         row["start_ms"] = row.pop("event_ms")
-    return row
+    return [row]
 
 
 def from_row(kind: str, row: Mapping[str, Any]) -> Event:
-    """Return the event of a row; NaN in a row, as None, is absent, and so are other columns."""
+    """Return the event of a row; NaN in a row, as None, is absent, and so are other columns.
+
+    Not for "depth", where one event is many rows.
+    """
     event = _EVENT_OF[kind]
     time = {"event_ms": row["start_ms"]} if kind == "bars" else {}
     known = {
