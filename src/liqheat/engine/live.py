@@ -101,13 +101,24 @@ class LiveHeatmap:
         self._show(self._spare, long_usd, short_usd)
         return long_usd, short_usd
 
+    def faded(self, end_ms: int) -> tuple[F32, F32]:
+        """Return (long, short) [USD], each of shape (p,), at a later time without a bar."""
+        lag = float(end_ms - (self.end_ms or end_ms))
+        long_usd, short_usd = np.zeros_like(self.long_usd), np.zeros_like(self.short_usd)
+        self._show(
+            self._ledger, long_usd, short_usd, lag if lag >= self.interval_ms else 0.0
+        )
+        return long_usd, short_usd
+
     def _step(self, ledger: kernels.Ledger, end_ms: int, row: Row) -> None:
         inverse = self.instrument.is_inverse
         kernels.step(ledger, self.bank, inverse, end_ms, self.interval_ms, row)
 
-    def _show(self, ledger: kernels.Ledger, long_usd: F32, short_usd: F32) -> None:
+    def _show(
+        self, ledger: kernels.Ledger, long_usd: F32, short_usd: F32, lag_ms: float = 0.0
+    ) -> None:
         kernels.render(
-            ledger, self.bank, self._rows, -1, 0.0, self._scratch, self.account,
+            ledger, self.bank, self._rows, -1, lag_ms, self._scratch, self.account,
             long_usd, short_usd,
         )  # fmt: skip
 

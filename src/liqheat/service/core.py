@@ -22,7 +22,7 @@ import numpy as np
 from liqheat.engine import MODEL_VERSION
 from liqheat.engine.heatmap import Heatmap
 from liqheat.errors import BadInputError, LiqheatError, UnavailableError
-from liqheat.market.events import Bars, Event, Liquidation, from_row
+from liqheat.market.events import Event, Liquidation, from_row
 from liqheat.market.units import interval_name
 from liqheat.service.cache import BuildCache, BusyError
 from liqheat.service.feeds import (
@@ -34,7 +34,9 @@ from liqheat.service.feeds import (
     InstrumentRow,
     Status,
 )
-from liqheat.service.live import Built, LiveView, build_view
+from liqheat.service.history import History, merge
+from liqheat.service.live import LiveView
+from liqheat.service.part import Built, build_view
 from liqheat.service.picture import Delta
 from liqheat.service.query import Query
 from liqheat.service.tape import MAX_LIQUIDATIONS, Tape
@@ -213,15 +215,15 @@ class Service:
         if self._prepared is not None and not self._prepared.done():
             await asyncio.shield(self._prepared)
 
-    async def bars(self, query: Query) -> Bars:
+    async def bars(self, query: Query) -> History:
         """Return the window's bars as stored, without warm-up."""
         entry = await self.entry(query.instrument)
         load = self._loader(_base(query), entry)
 
-        def cut() -> Bars:
+        def cut() -> History:
             found = load()
             window, _ = plan(query, found)
-            return found[int(np.searchsorted(found.start_ms, window.start_ms)) :]
+            return found[int(np.searchsorted(found.bars.start_ms, window.start_ms)) :]
 
         return await self.in_thread(cut)
 
@@ -246,7 +248,7 @@ class Service:
         stored = [cast(Liquidation, from_row("liquidations", row)) for row in kept]
         return [*stored, *(row for row in live if row.event_ms >= start_ms)]
 
-    def _loader(self, query: Query, entry: Entry) -> Callable[[], Bars]:
+    def _loader(self, query: Query, entry: Entry) -> Callable[[], History]:
         # Called on the loop, run in a thread: the tape is copied here, where it cannot move.
         tape = self._market(query.instrument).tape.copy()
         if entry.bars is None:
@@ -419,10 +421,9 @@ class Service:
             view.outdated = True
         elif span.end_ms > known and not entry.feed.attached:
             store = entry.feed.store
-            bars = await self.in_thread(
-                lambda: store.load_bars(name, known, interval_ms=interval)
+            tape.adopt(
+                await self.in_thread(lambda: merge(store.load_pieces(name, known)))
             )
-            tape.adopt(bars)
             self._schedule(name)
         self._mend(watched)
 
