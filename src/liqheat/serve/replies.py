@@ -17,8 +17,8 @@ from liqheat.engine.heatmap import Heatmap, Quality
 from liqheat.errors import BadInputError
 from liqheat.exchanges.base import Mode
 from liqheat.serve.wire import encode_picture
-from liqheat.service.history import History
 from liqheat.service.feeds import ExchangeState, InstrumentRow
+from liqheat.service.history import History
 from liqheat.service.picture import Picture, price_scale, scale_top, to_codes
 from liqheat.service.query import Query
 

@@ -1,4 +1,4 @@
-"""Bars of several intervals as one history: each bar stands at its end on the finest grid.
+"""Bars of several intervals as one history: each bar stands at its end on a common grid.
 
     5m  |----|----|----|----|              what was stored first, or reaches further back
     1m                    ||||||||||       what came later, or live
@@ -12,6 +12,7 @@ shorter than the longest bar inside the window (see ``coarsest_ms``).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from liqheat.market.events import BAR_COLUMNS, OPTIONAL_BAR_COLUMNS, Bars
+from liqheat.market.events import Bars
 
 I64 = NDArray[np.int64]
 
@@ -57,7 +58,7 @@ _VALUES = BarRow._fields[1:-1]
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """Bars on the finest grid, and how long each really is.
+    """Bars on a grid all their intervals are multiples of, and how long each really is.
 
     ``bars.start_ms`` is ``end - bars.interval_ms``; ``length_ms`` has shape (n,).
     """
@@ -116,7 +117,7 @@ class History:
         """Return it with newer bars at its end."""
         if not rows:
             return self
-        grid = min(self.bars.interval_ms, *(row.length_ms for row in rows))
+        grid = math.gcd(self.bars.interval_ms, *(row.length_ms for row in rows))
         columns = dict(zip(BarRow._fields, zip(*rows, strict=True), strict=True))
         lengths = np.concatenate([self.length_ms, np.array(columns["length_ms"], np.int64)])
         ends = np.concatenate(
@@ -142,14 +143,14 @@ def merge(pieces: Sequence[Bars]) -> History:
     pieces = sorted(pieces, key=lambda bars: bars.interval_ms)
     if len(pieces) == 1:
         return History.of(pieces[0])
-    grid = pieces[0].interval_ms
+    grid = math.gcd(*(bars.interval_ms for bars in pieces))
     chosen = History.of(pieces[0])
     for bars in pieces[1:]:
         added = History.of(bars)
         keep = ~_overlaps(added, chosen)
         joined: dict[str, Any] = {
             name: np.concatenate([getattr(chosen.bars, name), getattr(bars, name)[keep]])
-            for name in (*BAR_COLUMNS[1:], *OPTIONAL_BAR_COLUMNS)
+            for name in _VALUES
         }
         ends = np.concatenate([chosen.end_ms, added.end_ms[keep]])
         lengths = np.concatenate([chosen.length_ms, added.length_ms[keep]])

@@ -22,6 +22,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from liqheat.engine.heatmap import Quality
 from liqheat.exchanges.base import Mode
 from liqheat.service.history import BarRow
 from liqheat.service.part import Built, BuiltPart, Inputs, Part, total
@@ -163,6 +164,11 @@ class LiveView:
     def warm_from_ms(self) -> int:
         """Where the warm-up should begin."""
         return self.t0_ms - WARMUP_MS
+
+    @property
+    def quality(self) -> Quality:
+        """How far the lead can be trusted."""
+        return self.lead.quality
 
     @property
     def has(self) -> Inputs:

@@ -148,7 +148,7 @@ class Part:
 
     def _column(self, bar: BarRow, t0_ms: int, step_ms: int) -> int:
         # By its end, where it stands on the grid; see ``history``.
-        return (bar.end_ms - self.live.interval_ms - t0_ms) // step_ms
+        return (bar.end_ms - 1 - t0_ms) // step_ms
 
     def _peek(self, column: int, bar: BarRow) -> int:
         usd = np.add(*self.live.peek(bar.end_ms, bar.engine_row()))
