@@ -20,7 +20,7 @@ from liqheat.market.instrument import instrument
 from tests.property.strategies import markets
 
 INSTRUMENTS = st.sampled_from(["simulated:BTCUSDT", "simulated:BTCUSD", "hyperliquid:BTC"])
-MODELS = st.sampled_from(["sharp", "zones"])
+MODELS = st.sampled_from(["sharp", "zones", "calibrated"])
 MIXTURES = st.sampled_from([None, {25: 0.5, 40: 0.3}, {40: 1.0}, {3: 1, 10: 2, 20: 3}])
 SETTINGS = settings(deadline=None, max_examples=40)
 

@@ -12,6 +12,7 @@ window: it decides what is shown, never what is in a bin.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -20,10 +21,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from liqheat.engine import MODEL_VERSION, kernels
+from liqheat.engine import MODEL_VERSION, kernels, render
 from liqheat.engine.leverage import LOG_BIN, Bank, build_bank
+from liqheat.engine.weights import Weights, weight_rows
 from liqheat.errors import BadInputError, UnavailableError
-from liqheat.market.events import MAX_PRICE, MIN_PRICE, Bars
+from liqheat.market.checks import MAX_PRICE, MIN_PRICE
+from liqheat.market.events import Bars
 from liqheat.market.instrument import Instrument
 from liqheat.market.units import DAY_MS, INTERVAL_MS, stable_to_usd
 
@@ -46,7 +49,7 @@ class HeatmapParams(msgspec.Struct, frozen=True):
     Parameters
     ----------
     model : {"sharp", "zones", "calibrated"}
-        1 precise levels; 2 broad zones; 3 weights learnt from realised liquidations.
+        Precise levels; broad zones; weights learnt from realised liquidations.
     price_min, price_max : float, optional
         Edges of the rows [USD]; the window's prices with a margin where None.
     bins : int
@@ -234,25 +237,27 @@ class _Inputs:
 
     bank: Bank
     n_tiers: int
-    rows: kernels.Rows
+    rows: render.Rows
     inverse: bool
     interval_ms: int
     bar_end_ms: I64
     bars: F64
     column_end_ms: I64
+    weights: F64  # [w, k]
+    weight_of: I64  # [t]
 
     def run(self, only_tier: int = -1) -> _Result:
         shape = (len(self.column_end_ms), len(self.rows.first))
         out = _Result(
             np.zeros(shape, np.float32),
             np.zeros(shape, np.float32),
-            np.zeros((shape[0], kernels.N_ACCOUNT)),
+            np.zeros((shape[0], render.N_ACCOUNT)),
             np.zeros(shape[0]),
         )
-        kernels.run(
+        render.run(
             kernels.new_ledger(self.bank), self.bank, self.rows, self.inverse, self.interval_ms,
-            self.bar_end_ms, self.bars, self.column_end_ms, only_tier,
-            kernels.new_scratch(self.n_tiers), out.accounts, out.open_interest,
+            self.bar_end_ms, self.bars, self.column_end_ms, self.weights, self.weight_of,
+            only_tier, render.new_scratch(self.n_tiers), out.accounts, out.open_interest,
             out.long_usd, out.short_usd,
         )  # fmt: skip
         return out
@@ -261,19 +266,7 @@ class _Inputs:
 def bank_for(
     instrument: Instrument, params: HeatmapParams
 ) -> tuple[Bank, tuple[float, ...]]:
-    """Return the bank and tiers of a model, or say why there is none.
-
-    Raises
-    ------
-    UnavailableError
-        The calibrated model has no weights for this instrument.
-    """
-    if params.model == "calibrated":
-        msg = (
-            f"the calibrated model has no learnt weights for {instrument.name} yet; "
-            "use sharp or zones"
-        )
-        raise UnavailableError(msg)
+    """Return the bank and the tiers of a model on an instrument."""
     return build_bank(instrument, params.model, params.leverage)
 
 
@@ -293,7 +286,7 @@ def price_edges(params: HeatmapParams, low: float, high: float) -> F64:
     return np.exp(np.linspace(math.log(bottom), math.log(top), params.bins + 1))
 
 
-def rows_for(edges: F64) -> kernels.Rows:
+def rows_for(edges: F64) -> render.Rows:
     """Return the overlaps of displayed rows with internal bins; shares of a bin sum to <= 1."""
     at = np.log(edges) / LOG_BIN
     first = np.floor(at[:-1]).astype(np.int64)
@@ -308,11 +301,11 @@ def rows_for(edges: F64) -> kernels.Rows:
     if count.max() <= 2:
         second = np.minimum(offset + 1, len(share) - 1)
         pair = np.stack([share[offset], np.where(count == 2, share[second], 0.0)])
-    return kernels.Rows(first, last, offset, share, pair, at[[0, -1]])
+    return render.Rows(first, last, offset, share, pair, at[[0, -1]])
 
 
 def bar_matrix(bars: Bars) -> F64:
-    """Return the columns a ledger needs, float64 of shape (n, 7), in ``kernels.run``'s order."""
+    """Return the columns a ledger needs, float64 of shape (n, 7), in ``render.run``'s order."""
     return np.ascontiguousarray(
         np.stack(
             [bars.high, bars.low, bars.close, bars.qty, bars.open_interest_qty,
@@ -327,6 +320,7 @@ def build_heatmap(
     instrument: Instrument,
     params: HeatmapParams | None = None,
     *,
+    weights: Sequence[Weights] = (),
     start_ms: int | None = None,
     end_ms: int | None = None,
     step_ms: int | None = None,
@@ -341,6 +335,9 @@ def build_heatmap(
         Margin tiers and settlement.
     params : HeatmapParams, optional
         Model, rows and leverage.
+    weights : sequence of Weights, optional
+        Learnt weights of the calibrated model, in order of ``as_of_ms``. Each column uses the
+        newest known at its end, and the prior before the first.
     start_ms, end_ms : int, optional
         The window, half-open; all bars where not given. Aligned outwards to steps.
     step_ms : int, optional
@@ -349,9 +346,8 @@ def build_heatmap(
     Raises
     ------
     BadInputError
-        The step is no multiple of the interval, or the window holds no bar.
-    UnavailableError
-        The model has no weights.
+        The step is no multiple of the interval, the window holds no bar, or the weights belong
+        to something else.
     """
     params = params or HeatmapParams()
     bank, tiers = bank_for(instrument, params)
@@ -370,9 +366,9 @@ def build_heatmap(
     source = _Inputs(
         bank, len(tiers), rows_for(edges), instrument.is_inverse, bars.interval_ms,
         bars.start_ms + bars.interval_ms, bar_matrix(bars), ends,
+        *weight_rows(weights, bank, instrument, params.model, ends),
     )  # fmt: skip
     result = source.run()
-    names = ("open", "high", "low", "close", "qty")
     return Heatmap(
         instrument=instrument,
         params=params,
@@ -383,13 +379,13 @@ def build_heatmap(
         price_edges=edges,
         long_usd=result.long_usd,
         short_usd=result.short_usd,
-        **dict(zip(names, candles, strict=True)),
+        **dict(zip(CANDLE, candles, strict=True)),
         open_interest_qty=result.open_interest,
-        level_long_qty=result.accounts[:, kernels.LEVEL_LONG],
-        level_short_qty=result.accounts[:, kernels.LEVEL_SHORT],
-        outside_long_usd=result.accounts[:, kernels.OUTSIDE_LONG],
-        outside_short_usd=result.accounts[:, kernels.OUTSIDE_SHORT],
-        capped=result.accounts[:, kernels.CAPPED] > 0,
+        level_long_qty=result.accounts[:, render.LEVEL_LONG],
+        level_short_qty=result.accounts[:, render.LEVEL_SHORT],
+        outside_long_usd=result.accounts[:, render.OUTSIDE_LONG],
+        outside_short_usd=result.accounts[:, render.OUTSIDE_SHORT],
+        capped=result.accounts[:, render.CAPPED] > 0,
         tiers=tiers,
         source=source,
     )
@@ -413,6 +409,9 @@ def _column_starts(bars: Bars, start_ms: int | None, end_ms: int | None, step: i
         raise BadInputError("the window is empty: start_ms is not before end_ms",
                             where="start_ms", value=first)  # fmt: skip
     return np.arange(first // step * step, -(-stop // step) * step, step, dtype=np.int64)
+
+
+CANDLE = ("open", "high", "low", "close", "qty")
 
 
 def _candles(bars: Bars, starts: I64, step: int) -> list[F64]:
@@ -449,7 +448,7 @@ def _quality(
         warm_days=days,
         usd_scale="relative" if days < WARM_DAYS or known == 0 else "usd",
         gap_steps=int(np.isnan(close).sum()),
-        capped_steps=int((accounts[:, kernels.CAPPED] > 0).sum()),
+        capped_steps=int((accounts[:, render.CAPPED] > 0).sum()),
         open_interest_share=known,
         mark_source="mark" if marked.all() else "mixed" if marked.any() else "last",
         tiers_as_of=instrument.tiers_as_of,

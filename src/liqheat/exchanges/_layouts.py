@@ -27,13 +27,10 @@ from liqheat.exchanges._tables import (
     texts,
     times_ms,
 )
+from liqheat.market.checks import MAX_PRICE, MAX_QTY, MIN_PRICE, OPTIONAL_BAR_COLUMNS
 from liqheat.market.events import (
     F64,
     I64,
-    MAX_PRICE,
-    MAX_QTY,
-    MIN_PRICE,
-    OPTIONAL_BAR_COLUMNS,
     Bars,
     Completeness,
     PriceKind,
