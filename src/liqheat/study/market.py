@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -71,7 +71,7 @@ class Market:
         starts, length = self.bars.start_ms, self.bars.interval_ms
         good = np.diff(starts, prepend=starts[0]) == length
         good &= starts >= self.score_from_ms
-        return good & self.within(starts, starts + length)
+        return np.asarray(good & self.within(starts, starts + length))
 
     def within(self, start_ms: I64, end_ms: I64) -> Bools:
         """Return which spans ``[start_ms, end_ms)`` lie wholly in one covered interval."""
@@ -79,7 +79,7 @@ class Market:
             return np.zeros(len(start_ms), dtype=bool)
         begin, stop = np.array(self.covered, dtype=np.int64).T
         index = np.searchsorted(begin, start_ms, side="right") - 1
-        return (index >= 0) & (end_ms <= stop[np.maximum(index, 0)])
+        return np.asarray((index >= 0) & (end_ms <= stop[np.maximum(index, 0)]))
 
     def realised(self, exchange: str | None = None) -> F64:
         """Return the USD liquidated in each bar by side, of shape (n, 2); longs first."""
@@ -132,14 +132,7 @@ def simulated(
     BadInputError
         No such regime, or too few days to score after the warm-up.
     """
-    if regime not in REGIMES:
-        raise BadInputError("no such regime of the simulated market", where="--markets",
-                            value=regime, do=f"use {', '.join(REGIMES)}")  # fmt: skip
-    if not days >= WARM_DAYS + 1:
-        raise BadInputError(
-            "too few days", where="--days", value=days,
-            do=f"give at least {WARM_DAYS + 1}: {WARM_DAYS} are warm-up",
-        )  # fmt: skip
+    check_simulated([regime], days)
     exchange = SimulatedExchange(
         seed=seed, regime=regime, history_days=days, liquidation_feed=feed,
         now_ms=lambda: SIMULATED_END_MS,
@@ -148,7 +141,10 @@ def simulated(
     interest = _history(exchange, symbol, "open_interest")
     table = _history(exchange, symbol, "liquidations")
     bars = Bars.from_columns(
-        {name: column.to_numpy() for name, column in _plain(_history(exchange, symbol, "bars"))}
+        {
+            name: column.to_numpy()
+            for name, column in _plain(_history(exchange, symbol, "bars"))
+        }
     ).with_open_interest(
         interest["event_ms"].to_numpy(), interest["open_interest_qty"].to_numpy()
     )
@@ -165,6 +161,31 @@ def simulated(
         score_from_ms=int(bars.start_ms[0]) + WARM_DAYS * DAY_MS,
         source="simulated", truth=truth,
     )  # fmt: skip
+
+
+def check_simulated(regimes: Sequence[str], days: float) -> None:
+    """Refuse regimes which do not exist, and too few days.
+
+    Raises
+    ------
+    BadInputError
+        Says which.
+    """
+    if not regimes:
+        raise BadInputError(
+            "names no regime", where="--markets", do=f"use {', '.join(REGIMES)}"
+        )
+    for regime in regimes:
+        if regime not in REGIMES:
+            raise BadInputError(
+                "no such regime of the simulated market", where="--markets", value=regime,
+                do=f"use {', '.join(REGIMES)}",
+            )  # fmt: skip
+    if not days >= WARM_DAYS + 1:
+        raise BadInputError(
+            "too few days", where="--days", value=days,
+            do=f"give at least {WARM_DAYS + 1}: {WARM_DAYS} are warm-up",
+        )  # fmt: skip
 
 
 async def _instrument(exchange: SimulatedExchange, name: str) -> Instrument:
@@ -186,9 +207,7 @@ def _plain(table: pa.Table) -> list[tuple[str, pa.ChunkedArray]]:
 
 
 def _liquidations(table: pa.Table, bars: Bars, completeness: Completeness) -> Liquidations:
-    columns = {
-        name: table[name].to_numpy() for name in ("event_ms", "qty", "notional_usd")
-    }
+    columns = {name: table[name].to_numpy() for name in ("event_ms", "qty", "notional_usd")}
     columns["is_long"] = np.array(table["position_side"].to_pylist()) == "long"
     columns["mark_price"] = table["mark_price"].to_numpy().astype(np.float64)
     return Liquidations.from_columns(columns, completeness=completeness, bars=bars)

@@ -180,7 +180,7 @@ class Blocks:
     @property
     def count(self) -> int:
         """How many blocks there are."""
-        return self.draws.shape[1]
+        return int(self.draws.shape[1])
 
     def sums(self, values: F64) -> F64:
         """Return sums per draw of values (rows, ...), of shape (1 + d, ...)."""
@@ -253,7 +253,9 @@ def log_slope(x: F64, y: F64, blocks: Blocks) -> F64:
 # -- forecasts with a spread ---------------------------------------------------------------
 
 
-def gamma_score(realised: F64, mean: F64, variance: F64, floor: F64) -> tuple[F64, F64, F64]:
+def gamma_score(
+    realised: F64, mean: F64, variance: F64, floor: F64
+) -> tuple[F64, F64, F64]:
     """Score realised USD against Gamma forecasts which are censored at a floor.
 
     Below ``floor`` (a share of one event's size) a Gamma density means nothing, because what

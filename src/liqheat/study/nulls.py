@@ -71,7 +71,7 @@ def distance(market: Market) -> F64:
     low, high = sweep_prices(market.bars)
     before = np.concatenate([market.bars.open[:1], market.bars.close[:-1]])
     down, up = np.log(before / low), np.log(high / before)
-    return np.maximum(np.stack([down, up], axis=1), 0.0)
+    return np.asarray(np.maximum(np.stack([down, up], axis=1), 0.0))
 
 
 # -- fresh range ---------------------------------------------------------------------------
@@ -238,8 +238,10 @@ def _widths(market: Market, mean: F64) -> F64:
     )
     away = np.abs(np.log(price) - mean[np.maximum(at - 1, 0)])
     usd = np.where(inside, events.notional_usd, 0.0)
-    weighted = np.bincount(at, usd * away, len(market.bars))
-    return _past_ratio(market, weighted, np.bincount(at, usd, len(market.bars)))
+    weighted, plain = np.zeros(len(market.bars)), np.zeros(len(market.bars))
+    np.add.at(weighted, at, usd * away)
+    np.add.at(plain, at, usd)
+    return _past_ratio(market, weighted, plain)
 
 
 def _past_ratio(market: Market, above: F64, below: F64) -> F64:
@@ -324,7 +326,10 @@ class _Grid:
         pairs = [liquidation_distance(instrument, level) for level in COMMON_LEVERAGES]
         away = np.rint(np.array(pairs) / LOG_BIN).astype(np.int64)
         usd = np.ones_like(self.price) if instrument.is_inverse else self.price
-        moved, maps = np.zeros((len(opened), 2)), np.zeros((len(snaps.time_ms), 2 * REACH_ROWS))
+        moved, maps = (
+            np.zeros((len(opened), 2)),
+            np.zeros((len(snaps.time_ms), 2 * REACH_ROWS)),
+        )
         _keep_levels(
             opened / len(pairs), self.mean, self.low, self.high, self.close, away, usd,
             snaps.bar, self._first_bins(snaps), moved, maps,
@@ -336,7 +341,10 @@ class _Grid:
         bars = self.market.bars
         low, high = self._bins(bars.low), self._bins(bars.high)
         window = max(1, PROFILE_MS // bars.interval_ms)
-        moved, maps = np.zeros((len(bars), 2)), np.zeros((len(snaps.time_ms), 2 * REACH_ROWS))
+        moved, maps = (
+            np.zeros((len(bars), 2)),
+            np.zeros((len(snaps.time_ms), 2 * REACH_ROWS)),
+        )
         _keep_profile(
             bars.qty * bars.close, low, high, self.low, self.high, self.close, window,
             len(self.price), snaps.bar, self._first_bins(snaps), moved, maps,

@@ -23,7 +23,13 @@ from liqheat.engine.heatmap import Model
 from liqheat.errors import UnavailableError
 from liqheat.market.units import DAY_MS
 from liqheat.study import metrics
-from liqheat.study.forecast import SNAPSHOT_MS, Forecast, Snapshots, model_forecast, snapshots
+from liqheat.study.forecast import (
+    SNAPSHOT_MS,
+    Forecast,
+    Snapshots,
+    model_forecast,
+    snapshots,
+)
 from liqheat.study.market import Bools, Market, sweep_prices
 from liqheat.study.metrics import Blocks, Estimate
 from liqheat.study.nulls import all_nulls
@@ -177,12 +183,10 @@ def score_happened(
     for i, forecast in enumerate(forecasts):
         drawn[forecast.name] = _rank_draws(moments, 5 + i)
         drawn[forecast.name] |= _usd_draws(forecast, values[forecast.name], y, blocks)
-    hours = _hours(market, scored)
+    hours = hours_of(market, scored)
     for forecast in forecasts:
         drawn[forecast.name] |= _hour_draws(forecast, scored, realised, hours, seed)
-    rows = [
-        Row(f.name, f.kind, f.words, _estimates(f.name, drawn)) for f in forecasts
-    ]
+    rows = [Row(f.name, f.kind, f.words, _estimates(f.name, drawn)) for f in forecasts]
     return Table(title, len(y), blocks.count, blocks.days, float(y.sum()), rows)
 
 
@@ -215,7 +219,7 @@ def _usd_draws(forecast: Forecast, x: F64, y: F64, blocks: Blocks) -> dict[str, 
     return out
 
 
-def _hours(market: Market, scored: Bools) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def hours_of(market: Market, scored: Bools) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return (hour of each scored bar by number, start of each), whole hours only; else -1."""
     starts = market.bars.start_ms[scored]
     hour, of, count = np.unique(starts // HOUR_MS, return_inverse=True, return_counts=True)
@@ -264,8 +268,9 @@ def _slices(
         return []
     starts = market.bars.start_ms
     month = starts.astype("datetime64[ms]").astype("datetime64[M]")
+    names = np.unique(market.exchanges)
     parts: list[tuple[str, Bools, str | None]] = [
-        (f"exchange {name}", scored, str(name)) for name in np.unique(market.exchanges)
+        (f"exchange {name}", scored, str(name)) for name in names if len(names) > 1
     ]
     parts += [(f"month {m}", scored & (month == m), None) for m in np.unique(month[scored])]
     parts += [
@@ -396,7 +401,10 @@ def _window_figures(maps: F64, windows: _Windows) -> dict[str, float]:
     ahead = np.zeros(windows.went.shape)
     scores = np.zeros(2)
     for t, (down, up) in enumerate(np.ceil(windows.went).astype(np.int64)):
-        spans = (slice(max(reach - down, 0), reach), slice(reach, min(reach + up, 2 * reach)))
+        spans = (
+            slice(max(reach - down, 0), reach),
+            slice(reach, min(reach + up, 2 * reach)),
+        )
         for side, span in enumerate(spans):
             ahead[t, side] = maps[t, span].sum()
             scores += metrics.location_score(maps[t, span], windows.rows[t, span])
