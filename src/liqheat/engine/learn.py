@@ -326,8 +326,6 @@ def _weights(
         covariance=tuple(np.round(found.covariance[lower], 7).tolist()),
         event_size=problem.event_size,
         shape=found.shape,
-        feed_share=min(float(evidence.visible[blocks].sum() / real), 1.0)
-        if real > 0
-        else 1.0,
+        feed_share=round(float(evidence.visible[blocks].sum() / real), 9) if real else 1.0,
         note=note,
     )
