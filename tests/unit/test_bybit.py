@@ -1,14 +1,12 @@
 """Bybit: what its frames mean, trap by trap."""
 
+import asyncio
 import json
 
 import pytest
 
 from liqheat.errors import ExchangeError
-from liqheat.exchanges._listed import Listed
-from liqheat.exchanges._wire import BadFrameError, Seen
-from liqheat.exchanges.bybit import (
-    Bybit,
+from liqheat.exchanges._bybit import (
     parse_bars,
     parse_contracts,
     parse_interest,
@@ -17,9 +15,13 @@ from liqheat.exchanges.bybit import (
     parse_trades,
     to_instrument,
 )
+from liqheat.exchanges._listed import Listed
+from liqheat.exchanges._wire import BadFrameError
+from liqheat.exchanges.bybit import Bybit
 from liqheat.market.events import FundingRate, MarkPrice, OpenInterest
 from liqheat.market.instrument import Instrument, tiers_from_rates
 from liqheat.market.margin import liquidation_price, tier_at
+from tests.unit.adapters import Replies
 
 AT = 1_786_540_397_684
 TIERS = tiers_from_rates(((0.0, 3e5, 150.0, 0.0033),))
@@ -35,8 +37,8 @@ def contract(symbol: str, coin: str = "BTC") -> Instrument:
 
 @pytest.fixture
 def bybit() -> Bybit:
-    exchange = Bybit()
-    exchange.remember(
+    exchange = Bybit(coins=("BTC", "ROSE"))
+    exchange.listings.take(
         [contract("BTCUSDT"), contract("BTCUSD"), contract("ROSEUSDT", "ROSE")]
     )
     return exchange
@@ -101,7 +103,7 @@ def test_inverse_open_interest_and_sizes_are_usd(bybit):
     assert (event.taker_side, event.qty) == ("sell", pytest.approx(5823 / 50_000))
     row = {"T": AT, "s": "BTCUSD", "S": "Buy", "v": "1000", "p": "49000"}
     (dead,) = decoded(bybit, liquidations(row))
-    assert (dead.notional_usd, dead.qty) == (pytest.approx(1000.0), pytest.approx(0.02))
+    assert (dead.notional_usd, dead.qty) == (pytest.approx(1000.0), pytest.approx(1 / 49))
 
 
 def test_ticker_deltas_keep_what_they_leave_out(bybit):
@@ -254,11 +256,9 @@ def test_recorded_frames_parse(shared_data):
         if one.get("topic", "").startswith(("publicTrade", "tickers", "allLiquidation"))
     ]  # fmt: skip
     assert len(current) > 8
+    made = [contract(one["topic"].split(".")[1], "BTC") for one in current]
     bybit = Bybit()
-    symbols = {one["topic"].split(".")[1] for one in current}
-    bybit.remember(
-        [contract(symbol, symbol.rstrip("USDT").rstrip("USD")) for symbol in symbols]
-    )
+    bybit.listings.take(made)
     events = [event for one in current for event in decoded(bybit, one)]
     kinds = {type(event).__name__ for event in events}
     assert kinds == {"Trade", "MarkPrice", "OpenInterest", "Liquidation"}
@@ -269,13 +269,85 @@ def test_recorded_frames_parse(shared_data):
     ]
 
 
+def result(*rows: object) -> dict:
+    return {"retCode": 0, "retMsg": "OK", "result": {"list": rows}, "time": AT}
+
+
+def test_history_is_asked_in_pages_and_ends_with_the_last_closed_bar(bybit):
+    now = AT // 60_000 * 60_000 + 30_000
+    bybit.our_ms = lambda: now
+
+    def klines(params: dict) -> dict:
+        starts = range(params["end"] // 60_000 * 60_000, params["start"] - 1, -60_000)
+        return result(*([str(at), "2", "4", "1", "3", "10", "30"] for at in starts))
+
+    replies = Replies({"/kline": klines, "/mark-price-kline": klines})
+    replies.answer(bybit)
+    start = now - now % 60_000 - 2_500 * 60_000
+    table = asyncio.run(bybit.fetch_history("bybit:BTCUSDT", "bars", start, now + 60_000))
+    assert table["start_ms"].to_pylist() == list(range(start, now - 30_000, 60_000))
+    assert set(table["mark_high"].to_pylist()) == {4.0}
+    assert len(replies.asked("/kline")) == 3
+    marks = asyncio.run(
+        bybit.fetch_history("bybit:BTCUSDT", "mark", start, start + 120_000)
+    )
+    assert marks["event_ms"].to_pylist() == [start, start + 60_000]
+
+
+def test_the_other_kinds_of_history(bybit):
+    bybit.our_ms = lambda: AT
+    at = AT // 300_000 * 300_000 - 600_000
+    Replies({
+        "/open-interest": result({"openInterest": "8", "timestamp": str(at)}),
+        "/funding/history": result(
+            {"fundingRate": "0.0001", "fundingRateTimestamp": str(at)}
+        ),
+        "/account-ratio": result(
+            {"buyRatio": "0.6", "sellRatio": "0.4", "timestamp": str(at)}
+        ),
+        "/kline": result([str(at - 300_000), "2", "4", "1", "2", "10", "30"]),
+    }).answer(bybit)  # fmt: skip
+
+    def last(name: str, kind: str, column: str) -> float:
+        table = asyncio.run(bybit.fetch_history(f"bybit:{name}", kind, at, at + 1))
+        return table[column].to_pylist()[-1]
+
+    assert last("BTCUSDT", "open_interest", "open_interest_qty") == 4.0
+    assert last("BTCUSD", "open_interest", "open_interest_qty") == 2.0
+    assert last("BTCUSDT", "funding", "funding_rate") == 0.0001
+    assert last("BTCUSDT", "long_short", "accounts_ratio") == pytest.approx(1.5)
+    nothing = bybit.fetch_history("bybit:BTCUSDT", "liquidations", at, at + 1)
+    assert asyncio.run(nothing) is None
+
+
+def test_an_error_within_a_good_answer_is_raised(bybit):
+    Replies({"/": {"retCode": 10001, "retMsg": "params error", "result": {}}}).answer(bybit)
+    with pytest.raises(ExchangeError, match="bybit: kline: params error"):
+        asyncio.run(bybit.fetch_history("bybit:BTCUSDT", "bars", AT - 10**6, AT))
+
+
+def test_polls_give_coarse_books_and_ratios_every_five_minutes(bybit):
+    book = {"s": "BTCUSD", "ts": AT, "b": [["49999", "100000"]], "a": [["50001", "50000"]]}
+    Replies({
+        "/orderbook": {"retCode": 0, "retMsg": "OK", "result": book},
+        "/account-ratio": result(
+            {"buyRatio": "0.6", "sellRatio": "0.4", "timestamp": str(AT)}
+        ),
+    }).answer(bybit)  # fmt: skip
+    depth, ratio = asyncio.run(bybit.polls(["bybit:BTCUSD"]))
+    assert depth.bids[0] == pytest.approx((49_999.0, 2.0))
+    assert ratio.accounts_ratio == pytest.approx(1.5)
+    bybit.our_ms = lambda at=bybit._ratio_ms: at
+    assert len(asyncio.run(bybit.polls(["bybit:BTCUSD"]))) == 1
+
+
 def test_parsing_needs_no_adapter():
     known = {"BTCUSDT": Listed(contract("BTCUSDT"))}
     data = json.dumps(
         [{"T": AT, "s": "BTCUSDT", "S": "Sell", "v": 0.5, "p": 64000, "i": "x"}]
     ).encode()
-    (trade,) = parse_trades(b'{"data":' + data + b"}", known, Seen())
+    (trade,) = parse_trades(b'{"data":' + data + b"}", known)
     assert (trade.instrument, trade.taker_side, trade.qty) == ("bybit:BTCUSDT", "sell", 0.5)
-    (dead,) = parse_liquidations(data, known, Seen())
+    (dead,) = parse_liquidations(data, {"BTCUSDT": Listed(contract("BTCUSDT"))})
     assert dead.mark_price is None
     assert dead.notional_usd == 32_000.0

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Hashable, Iterable, Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -72,7 +72,7 @@ class BadFrameError(BadInputError):
         super().__init__(what, where=place, value=value)
 
 
-def lax(kind: type[T] | Any) -> msgspec.json.Decoder[T]:
+def lax(kind: type[T]) -> msgspec.json.Decoder[T]:
     """Return a decoder of ``kind`` which takes numbers and texts of numbers alike."""
     return msgspec.json.Decoder(kind, strict=False)
 
