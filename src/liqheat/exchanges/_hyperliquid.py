@@ -281,12 +281,15 @@ def parse_trades(
 
     ``see`` is told each address which traded, and when.
     """
-    trades = []
+    trades, users = [], dict[str, int]()
     for row in unpack(TRADES, frame, "hyperliquid", "trades").data:
         listed = known.get(row.coin)
         if listed is not None and listed.is_new(row.tid):
             side: Literal["buy", "sell"] = "buy" if row.side == "B" else "sell"
             trades.append(listed.trade(row.time, row.px, row.sz, side))
             for user in row.users:
-                see(user, row.time)
+                users[user] = row.time
+    # The taker of a frame's trades is often one and the same.
+    for user, at in users.items():
+        see(user, at)
     return trades

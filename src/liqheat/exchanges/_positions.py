@@ -71,7 +71,7 @@ class Marks:
         return min(low for low, _ in found), max(high for _, high in found)
 
 
-@dataclass
+@dataclass(slots=True)
 class Account:
     """What is known of one account."""
 
@@ -104,11 +104,14 @@ class Positions:
 
     def see(self, address: str, now_ms: int, *, traded: bool = True) -> None:
         """Take an account which was seen trading, or found in a list of large ones."""
-        account = self._account(address, now_ms)
-        account.seen_ms = max(account.seen_ms, now_ms)
-        account.touched |= traded
-        if len(self.accounts) > MOST_ACCOUNTS:
-            self._forget()
+        account = self.accounts.get(address)
+        if account is None:
+            account = self._account(address, now_ms)
+            if len(self.accounts) > MOST_ACCOUNTS:
+                self._forget()
+        account.seen_ms = now_ms
+        if traded:
+            account.touched = True
 
     def _account(self, address: str, now_ms: int) -> Account:
         found = self.accounts.get(address)
