@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from liqheat.study.report import Report
 
 REGIMES = "base,cross,retail,churn,alt"
-MODELS = "sharp,zones"
+MODELS = "sharp,zones,calibrated"
 
 Progress = Callable[[int, int, str], None]
 
