@@ -10,8 +10,8 @@ FROZEN = [
     "MODEL_VERSION", "BadInputError", "Band", "Bars", "Column", "ConfigError", "Heatmap",
     "HeatmapParams", "Instrument", "LiqheatError", "Liquidation", "Liquidations", "LiveHeatmap",
     "MarginTier", "Quality", "ServeError", "Store", "StoreError", "UnavailableError", "Weights",
-    "__version__", "build_heatmap", "calibrate", "decode_picture", "instrument", "liquidation_price",
-    "read_bars", "save_png", "write_heatmap",
+    "__version__", "build_heatmap", "calibrate", "decode_picture", "instrument",
+    "liquidation_price", "read_bars", "save_png", "write_heatmap",
 ]  # fmt: skip
 
 
