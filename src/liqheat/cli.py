@@ -18,6 +18,7 @@ import click
 
 from liqheat import __version__
 from liqheat.errors import BadInputError, LiqheatError
+from liqheat.study.commands import Tools, study_group
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -316,6 +317,15 @@ def doctor(as_json: bool) -> None:
         sys.exit(1)
 
 
+def _study_tools() -> Tools:
+    def now_ms() -> int:
+        from liqheat.exchanges.base import wall_clock_ms
+
+        return wall_clock_ms()
+
+    return Tools(lambda: _config().folder, _progress, _print_json, _time_ms, now_ms)
+
+
 # -- printing ------------------------------------------------------------------------------
 
 
@@ -349,6 +359,9 @@ def _progress(unit: str) -> Iterator[Callable[[int, int, str], None]]:
             shown.update(tasks[name], completed=done, total=total, rate=rate)
 
         yield update
+
+
+cli.add_command(study_group(_study_tools()))
 
 
 def _fail(line: str, code: int) -> NoReturn:
