@@ -17,7 +17,9 @@ def _arguments() -> argparse.Namespace:
     names = list(venue_types())
     parser.add_argument("--port", type=int, default=9321)
     parser.add_argument("--scenario", default="normal", choices=[*SCENARIOS, "soak"])
-    parser.add_argument("--exchanges", default=",".join(names), help=f"of {','.join(names)}")
+    parser.add_argument(
+        "--exchanges", default=",".join(names), help=f"of {','.join(names)}"
+    )
     parser.add_argument("--trades", type=float, default=2.0, help="per second and coin")
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
@@ -29,8 +31,13 @@ async def _serve(args: argparse.Namespace) -> None:
     market = Market(args.seed, trades_per_s=args.trades, burst=scenario.burst)
     fake = FakeExchange(names, market, scenario, wall_clock_ms, asyncio.sleep)
     base = await fake.start(args.port)
-    print(f"fake exchange on {base}, scenario {scenario.name}; Ctrl-C ends it. Use it with:\n")
-    print(f"  LIQHEAT_EXCHANGE_URLS={base} liqheat up --exchanges {','.join(names)}\n", flush=True)
+    print(
+        f"fake exchange on {base}, scenario {scenario.name}; Ctrl-C ends it. Use it with:\n"
+    )
+    print(
+        f"  LIQHEAT_EXCHANGE_URLS={base} liqheat up --exchanges {','.join(names)}\n",
+        flush=True,
+    )
     try:
         await fake.run()
     finally:

@@ -76,7 +76,9 @@ class Market:
         base, tick = COINS[coin][:2]
         hours = at_ms / 3_600_000
         wave = 0.02 * math.sin(hours / 5 + self.seed) + 0.004 * math.sin(hours * 7)
-        return round(round(base * (1 + wave + 0.001 * math.sin(hours * 97)) / tick) * tick, 8)
+        return round(
+            round(base * (1 + wave + 0.001 * math.sin(hours * 97)) / tick) * tick, 8
+        )
 
     def mark(self, coin: str, at_ms: int) -> float:
         """Return the mark price: the middle a second ago, to the tick."""

@@ -66,7 +66,9 @@ class Scenario:
         return None
 
 
-def _once(name: str, start_s: float, end_s: float, fault: Fault, status: int = 503) -> Scenario:
+def _once(
+    name: str, start_s: float, end_s: float, fault: Fault, status: int = 503
+) -> Scenario:
     return Scenario(name, (Window(start_s, end_s, fault, status),))
 
 
@@ -75,9 +77,9 @@ SCENARIOS: dict[str, Scenario] = {
     for one in (
         Scenario("normal"),
         Scenario("burst", burst=(30, 2, 5_000)),
-        _once("silent", 90, 400, "silent"),
+        _once("silent", 80, 400, "silent"),
         _once("half-open", 90, 240, "half_open"),
-        Scenario("close-each-second", (Window(0.9, 1.0, "cut"),), every_s=1.0),
+        Scenario("close-each-second", (Window(0.5, 1.0, "cut"),), every_s=1.0),
         Scenario("reordered", duplicate=0.1, reorder=0.1),
         Scenario("malformed", malformed=0.1),
         Scenario("unknown-fields", unknown=0.3),
@@ -98,13 +100,15 @@ def soak(seconds: float, seed: int = 1) -> Scenario:
     rng = random.Random(seed)
     windows: list[Window] = []
     kinds: tuple[tuple[Fault, float], ...] = (
-        ("cut", 0.5), ("silent", 20), ("half_open", 40), ("down", 25), ("maintenance", 30),
+        ("cut", 0.5), ("silent", 110), ("half_open", 40), ("down", 25), ("maintenance", 30),
         ("http", 20), ("cut", 1.0),
     )  # fmt: skip
     for minute in range(1, int(seconds / 60)):
         fault, longest = rng.choice(kinds)
-        start = minute * 60 + rng.uniform(0, 59)
-        end = min(start + rng.uniform(0.5, 1) * longest, (minute + 1) * 60 + 20)
+        # A line which is deaf for less than a minute, and then hears again, cannot be told
+        # from a quiet market; nor can its last ten seconds before a minute's end.
+        start = minute * 60 + rng.uniform(0, 40 if fault == "silent" else 59)
+        end = start + rng.uniform(0.8, 1) * longest
         status = rng.choice((429, 500, 502, 503))
         windows.append(Window(start, end, fault, status))
     spoilt = Scenario("soak", duplicate=0.02, reorder=0.02, malformed=0.01, unknown=0.02)

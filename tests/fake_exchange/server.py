@@ -70,9 +70,13 @@ class FakeExchange:
         app = web.Application(middlewares=[self._faulty])
         for venue in self.venues.values():
             for key in venue.websockets:
-                app.router.add_get(f"/{venue.name}/{key}{{rest:.*}}", self._opener(venue, key))
+                app.router.add_get(
+                    f"/{venue.name}/{key}{{rest:.*}}", self._opener(venue, key)
+                )
             for route in venue.routes():
-                app.router.add_route(route.method, f"/{venue.name}{route.path}", route.handler)
+                app.router.add_route(
+                    route.method, f"/{venue.name}{route.path}", route.handler
+                )
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", port)
@@ -146,17 +150,8 @@ class FakeExchange:
         heard = [peer for peer in venue.peers if channel in peer.channels]
         if not heard:
             return
-        scenario, draw = self.scenario, self._random.random
-        if scenario.unknown and draw() < scenario.unknown:
-            text = '{"zz":[1,{"a":null}],' + text[1:] if text[:1] == "{" else text
-        if scenario.retyped and draw() < scenario.retyped:
-            text = _TEXT_NUMBER.sub(r":\1", text)
-        texts = [text]
-        if scenario.duplicate and draw() < scenario.duplicate:
-            texts.append(text)
-        if scenario.malformed and draw() < scenario.malformed:
-            texts.append(broken(text, self._random))
-        late = bool(scenario.reorder) and draw() < scenario.reorder
+        late = self._drawn(self.scenario.reorder)
+        texts = self._spoilt(text)
         for peer in heard:
             if late:
                 peer.held.extend(texts)
@@ -165,6 +160,20 @@ class FakeExchange:
                 await peer.send(one)
             while peer.held:
                 await peer.send(peer.held.popleft())
+
+    def _drawn(self, share: float) -> bool:
+        return share > 0 and self._random.random() < share
+
+    def _spoilt(self, text: str) -> list[str]:
+        scenario = self.scenario
+        if self._drawn(scenario.unknown) and text[:1] == "{":
+            text = '{"zz":[1,{"a":null}],' + text[1:]
+        if self._drawn(scenario.retyped):
+            text = _TEXT_NUMBER.sub(r":\1", text)
+        texts = [text] * (2 if self._drawn(scenario.duplicate) else 1)
+        if self._drawn(scenario.malformed):
+            texts.append(broken(text, self._random))
+        return texts
 
     @web.middleware
     async def _faulty(self, request: web.Request, handler: object) -> web.StreamResponse:

@@ -21,7 +21,9 @@ Frame = tuple[str, str]
 class Peer:
     """One WebSocket connection: where it came in, and what it wants to hear."""
 
-    def __init__(self, key: str, socket: web.WebSocketResponse, request: web.Request) -> None:
+    def __init__(
+        self, key: str, socket: web.WebSocketResponse, request: web.Request
+    ) -> None:
         self.key, self.socket, self.request = key, socket, request
         self.channels: set[str] = set()
         #: Nothing comes from the other end, or goes to it.
@@ -32,7 +34,9 @@ class Peer:
         """Send a text, or anything else as JSON."""
         if self.dead or self.socket.closed:
             return
-        text = message if isinstance(message, str) else msgspec.json.encode(message).decode()
+        text = (
+            message if isinstance(message, str) else msgspec.json.encode(message).decode()
+        )
         try:
             await self.socket.send_str(text)
         except (ConnectionError, RuntimeError):

@@ -33,7 +33,9 @@ class Venue(FakeVenue):
     websockets = ("market", "coin")
 
     def routes(self) -> list[web.RouteDef]:
-        out = [web.get("/site/bapi/futures/v1/friendly/future/common/brackets", self.brackets)]
+        out = [
+            web.get("/site/bapi/futures/v1/friendly/future/common/brackets", self.brackets)
+        ]
         for key, root in (("rest", "/fapi/v1"), ("coin_rest", "/dapi/v1")):
             out += [
                 web.get(f"/{key}{root}/time", self.time),
@@ -74,7 +76,8 @@ class Venue(FakeVenue):
             data = {
                 "e": "markPriceUpdate", "E": event.event_ms, "s": symbol,
                 "p": number(event.mark_price), "i": number(event.index_price),
-                "P": number(event.mark_price), "r": number(self.market.funding_rate(event.event_ms)),
+                "P": number(event.mark_price),
+                "r": number(self.market.funding_rate(event.event_ms)),
                 "T": (event.event_ms // 28_800_000 + 1) * 28_800_000,
             }  # fmt: skip
             yield _frame(f"{low}@markPrice@1s", data)
@@ -150,7 +153,9 @@ class Venue(FakeVenue):
         symbol, bars = self._asked(request)
         rows = []
         for bar in bars:
-            unit = bar.close / self.contract_usd[symbol] if symbol in self.contract_usd else 1
+            unit = (
+                bar.close / self.contract_usd[symbol] if symbol in self.contract_usd else 1
+            )
             rows.append([
                 bar.event_ms, number(bar.open), number(bar.high), number(bar.low),
                 number(bar.close), number(bar.qty * unit), bar.event_ms + 59_999, "0", 1,
@@ -162,7 +167,9 @@ class Venue(FakeVenue):
         rows = []
         for bar in self._asked(request)[1]:
             low, high = number(bar.mark_low), number(bar.mark_high)
-            end = number(self.market.mark(self.listed[request.query["symbol"]], bar.event_ms))
+            end = number(
+                self.market.mark(self.listed[request.query["symbol"]], bar.event_ms)
+            )
             rows.append([bar.event_ms, end, high, low, low, "0", bar.event_ms + 59_999])
         return reply(rows)
 
