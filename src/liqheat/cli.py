@@ -77,6 +77,19 @@ def _address(command: F) -> F:
     return click.option("--host", help="Address to listen on.  [127.0.0.1]")(command)
 
 
+def _exchanges(command: F) -> F:
+    for option in (
+        click.option(
+            "--coins", metavar="LIST", help="Coins to collect.  [BTC,ETH,SOL,XRP,DOGE]"
+        ),
+        click.option(
+            "--exchanges", metavar="LIST", help="Exchanges to collect from.  [all]"
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def _simulation(command: F) -> F:
     for option in (
         click.option("--regime", help="Regime of the simulated market.  [base]"),
@@ -96,6 +109,7 @@ def _simulation(command: F) -> F:
 
 @cli.command()
 @_address
+@_exchanges
 @_simulation
 @click.option("--instrument", help="Instrument to replay, exchange:symbol.")
 @click.option("--replay", metavar="PATH", help="Play a data folder or files back.")
@@ -106,7 +120,8 @@ def _simulation(command: F) -> F:
 def up(**flags: Any) -> None:
     """Collect, serve and show: everything, in one process.
 
-    Shows a replay if asked for; else the data in the store; else the simulated market.
+    Shows a replay if asked for; else live data of the exchanges and what is stored; where no
+    exchange can be reached and nothing is stored, the simulated market.
     """
     from liqheat.serve import run
 
@@ -123,14 +138,19 @@ def serve(**flags: Any) -> None:
 
 
 @cli.command()
+@_exchanges
 @_simulation
 def collect(**flags: Any) -> None:
-    """Fill the store without serving."""
+    """Fill the store without serving: history first, then what happens, until stopped."""
+    from liqheat.market.units import DAY_MS
     from liqheat.serve import run
 
     config = _config(**flags)
     with _progress("days") as progress:
-        run.collect_only(config, _say, progress)
+        run.collect_only(
+            config, _say,
+            lambda name, done, total: progress(done // DAY_MS, -(-total // DAY_MS), name),
+        )  # fmt: skip
 
 
 # -- data ----------------------------------------------------------------------------------

@@ -22,10 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liqheat.engine import MODEL_VERSION, kernels, render
-from liqheat.engine.leverage import LOG_BIN, Bank, build_bank
+from liqheat.engine.leverage import LOG_BIN, Bank
+from liqheat.engine.params import MODELS as MODELS
+from liqheat.engine.params import HeatmapParams as HeatmapParams
+from liqheat.engine.params import Model as Model
+from liqheat.engine.params import bank_for, bar_matrix
 from liqheat.engine.weights import Weights, weight_rows
 from liqheat.errors import BadInputError, UnavailableError
-from liqheat.market.checks import MAX_PRICE, MIN_PRICE
 from liqheat.market.events import Bars
 from liqheat.market.instrument import Instrument
 from liqheat.market.units import DAY_MS, INTERVAL_MS, stable_to_usd
@@ -34,60 +37,10 @@ F64 = NDArray[np.float64]
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
 
-Model = Literal["sharp", "zones", "calibrated"]
-MODELS: tuple[Model, ...] = ("sharp", "zones", "calibrated")
-
 #: Before this much history the map has no USD scale, only a relative one [days].
 WARM_DAYS = 25.0
 #: How far the rows reach beyond the window's prices when not given.
 ROW_MARGIN = 0.10
-
-
-class HeatmapParams(msgspec.Struct, frozen=True):
-    """What to build.
-
-    Parameters
-    ----------
-    model : {"sharp", "zones", "calibrated"}
-        Precise levels; broad zones; weights learnt from realised liquidations.
-    price_min, price_max : float, optional
-        Edges of the rows [USD]; the window's prices with a margin where None.
-    bins : int
-        Rows, 2 to 20 000.
-    price_scale : {"log", "linear"}
-        Rows of equal ratio or of equal width.
-    leverage : dict of leverage to share, optional
-        The user's mixture, normalised to 1; the prior where None.
-    """
-
-    model: Model = "sharp"
-    price_min: float | None = None
-    price_max: float | None = None
-    bins: int = 1000
-    price_scale: Literal["log", "linear"] = "log"
-    leverage: dict[float, float] | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be built."""
-        if self.model not in MODELS:
-            raise BadInputError("no such model", where="model", value=self.model,
-                                do=f"use one of {', '.join(MODELS)}")  # fmt: skip
-        if not 2 <= self.bins <= 20_000:
-            raise BadInputError("bins must be 2 to 20000", where="bins", value=self.bins)
-        if self.price_scale not in ("log", "linear"):
-            raise BadInputError("no such price scale", where="price_scale",
-                                value=self.price_scale, do="use log or linear")  # fmt: skip
-        low, high = self.price_min, self.price_max
-        for name, value in (("price_min", low), ("price_max", high)):
-            if value is not None and not MIN_PRICE <= value <= MAX_PRICE:
-                raise BadInputError(
-                    "must be a positive price", where=name, value=value,
-                    do=f"give one from {MIN_PRICE:g} to {MAX_PRICE:g}",
-                )  # fmt: skip
-        if low is not None and high is not None and low >= high:
-            raise BadInputError(
-                "price_min must be below price_max", where="price_min", value=low
-            )
 
 
 class Quality(msgspec.Struct, frozen=True):
@@ -243,7 +196,7 @@ class _Inputs:
     bar_end_ms: I64
     bars: F64
     column_end_ms: I64
-    weights: F64  # [w, k]
+    weights: F64  # [w, 2, k]
     weight_of: I64  # [t]
 
     def run(self, only_tier: int = -1) -> _Result:
@@ -261,13 +214,6 @@ class _Inputs:
             out.long_usd, out.short_usd,
         )  # fmt: skip
         return out
-
-
-def bank_for(
-    instrument: Instrument, params: HeatmapParams
-) -> tuple[Bank, tuple[float, ...]]:
-    """Return the bank and the tiers of a model on an instrument."""
-    return build_bank(instrument, params.model, params.leverage)
 
 
 def price_edges(params: HeatmapParams, low: float, high: float) -> F64:
@@ -302,17 +248,6 @@ def rows_for(edges: F64) -> render.Rows:
         second = np.minimum(offset + 1, len(share) - 1)
         pair = np.stack([share[offset], np.where(count == 2, share[second], 0.0)])
     return render.Rows(first, last, offset, share, pair, at[[0, -1]])
-
-
-def bar_matrix(bars: Bars) -> F64:
-    """Return the columns a ledger needs, float64 of shape (n, 7), in ``render.run``'s order."""
-    return np.ascontiguousarray(
-        np.stack(
-            [bars.high, bars.low, bars.close, bars.qty, bars.open_interest_qty,
-             bars.mark_high, bars.mark_low],
-            axis=1,
-        )
-    )  # fmt: skip
 
 
 def build_heatmap(

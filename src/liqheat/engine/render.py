@@ -93,13 +93,18 @@ def _levels(
             span[g, 1] = max(span[g, 1], ledger.span[k, 1])
     for g in range(level.shape[0]):
         level[g, span[g, 0] : span[g, 1]] = 0.0
+    middle = ledger.place[BOUNDARY] - ledger.place[BASE]
     for k in range(mass.shape[0]):
-        factor = weight[k] * ledger.scale[k]
+        factor = ledger.scale[k]
         if lag_ms > 0.0:
             factor *= math.exp(-lag_ms / bank.tau_ms[k])
         row, source = level[bank.tier[k]], mass[k]
-        for b in range(ledger.span[k, 0], ledger.span[k, 1]):
-            row[b] += factor * source[b]
+        low, high = ledger.span[k, 0], ledger.span[k, 1]
+        of_long, of_short = factor * weight[0, k], factor * weight[1, k]
+        for b in range(low, min(middle, high)):
+            row[b] += of_long * source[b]
+        for b in range(max(middle, low), high):
+            row[b] += of_short * source[b]
 
 
 @kernel
@@ -210,8 +215,8 @@ def render(
 
     Parameters
     ----------
-    weight : ndarray of shape (k,), float64
-        Of the components; the ledger knows nothing of it.
+    weight : ndarray of shape (2, k), float64
+        Of the components, by side; the ledger knows nothing of it.
     only_tier : int
         One tier alone, or -1 for all. The cap is that of the whole map either way, so the
         tiers, added in order in float32, give the whole to the last bit.

@@ -178,6 +178,15 @@ class Service:
         """Return how fresh an instrument is."""
         return self.catalogue.state(entry, self._market(entry.name).tape.data_ms)
 
+    def exchange_states(self) -> list[ExchangeState]:
+        """Return the state of every exchange, that of its first instrument."""
+        states: dict[str, ExchangeState] = {}
+        for entry in self.catalogue.entries():
+            if entry.exchange not in states:
+                states[entry.exchange] = self.state_of(entry)
+        idle = [one for feed in self.catalogue.feeds for one in self.catalogue.idle(feed)]
+        return [*states.values(), *idle]
+
     def _market(self, name: str) -> _Market:
         return self._markets.setdefault(name, _Market())
 
