@@ -51,68 +51,86 @@ HEADER = f"{'exchange':<12}{'kind':<14}{'sent':>9}{'stored':>9}{'in gaps':>9}{'g
 
 @dataclass
 class Run:
-    """One run: what came out of each adapter, beside its venue."""
+    """One run: what came out of each adapter, beside its fake."""
 
-    fake: FakeExchange
+    fakes: dict[str, FakeExchange]
     adapters: dict[str, LiveExchange]
-    heard: dict[str, list[Event]]
-    failed: dict[str, BaseException]
-    start_ms: int
-    end_ms: int
+    heard: dict[str, list[Event]] = field(default_factory=dict)
+    failed: dict[str, BaseException] = field(default_factory=dict)
+    #: By exchange, on its clock.
+    start_ms: dict[str, int] = field(default_factory=dict)
+    end_ms: dict[str, int] = field(default_factory=dict)
+
+    def venue(self, name: str) -> FakeVenue:
+        """Return an exchange's fake."""
+        return self.fakes[name].venues[name]
 
     def parities(self) -> list[Parity]:
         """Return the table."""
         return [
-            check(venue, self.heard[name], self.start_ms, self.end_ms)
-            for name, venue in self.fake.venues.items()
+            check(
+                self.venue(name), self.heard[name], self.start_ms[name], self.end_ms[name]
+            )
+            for name in self.fakes
             for check in (trades_and_bars, liquidations)
         ]
 
-
-async def play(
-    names: list[str], scenario: Scenario, seconds: float, *, market: Market | None = None,
-    step_ms: int = 250, calm_s: float = 240.0,
-) -> Run:  # fmt: skip
-    """Run adapters against their fakes on a virtual clock.
-
-    After ``seconds`` the market goes on for ``calm_s``, so that holes are repaired; rows of
-    that time do not count. The exchanges' clock is ahead by the scenario's skew; starts and
-    ends are on it.
-    """
-    market = market or Market(trades_per_s=scenario.trades_per_s, burst=scenario.burst)
-    time = VirtualTime(T0 + 17_300)
-    fake = FakeExchange(names, market, scenario, time, time.sleep)
-    base = await fake.start()
-    adapters = {
-        name: venue.adapter(venue.adapter.urls_at(base), clock_ms=time, sleep=time.sleep)
-        for name, venue in fake.venues.items()
-    }
-    heard: dict[str, list[Event]] = {name: [] for name in names}
-    failed: dict[str, BaseException] = {}
-    start = fake.now_ms()
-
-    async def listen(name: str) -> None:
-        adapter, rows = adapters[name], heard[name]
+    async def listen(self, name: str) -> None:
+        """Keep what an adapter gives, until cancelled."""
+        adapter, rows = self.adapters[name], self.heard.setdefault(name, [])
+        self.start_ms[name] = self.fakes[name].now_ms()
         try:
             listed = {one.name for one in await adapter.fetch_instruments()}
-            wanted = [one for one in fake.venues[name].instruments() if one in listed]
-            async for event in adapter.stream(wanted, start):
-                rows.append(event)
+            wanted = [one for one in self.venue(name).instruments() if one in listed]
+            async for event in adapter.stream(wanted, self.start_ms[name]):
+                if not isinstance(event, Bar) or event.closed:
+                    rows.append(event)
         except Exception as error:
-            failed[name] = error
+            self.failed[name] = error
 
-    tasks = [asyncio.create_task(listen(name)) for name in names]
+    async def pump(self) -> None:
+        """Let all fakes send what has happened."""
+        for fake in self.fakes.values():
+            await fake.pump()
+
+    @property
+    def dark(self) -> bool:
+        """Whether nothing at all can be heard now."""
+        return all(fake.fault == "down" for fake in self.fakes.values())
+
+
+async def play(
+    scenarios: dict[str, Scenario], seconds: float, market: Market, *,
+    step_ms: int = 250, calm_s: float = 240.0,
+) -> Run:  # fmt: skip
+    """Run adapters against their fakes on a virtual clock, each in a scenario of its own.
+
+    After ``seconds`` the market goes on for ``calm_s``, so that holes are repaired; rows of
+    that time do not count.
+    """
+    time = VirtualTime(T0 + 17_300)
+    run = Run({}, {})
+    for name, scenario in scenarios.items():
+        fake = run.fakes[name] = FakeExchange([name], market, scenario, time, time.sleep)
+        base, adapter = await fake.start(), fake.venues[name].adapter
+        run.adapters[name] = adapter(adapter.urls_at(base), clock_ms=time, sleep=time.sleep)
+    tasks = [asyncio.create_task(run.listen(name)) for name in scenarios]
+
+    def step() -> int:
+        # Nothing can be told while all is down, so there is no need to look closely.
+        return 10 * step_ms if run.dark else step_ms
+
     end = time() + round(seconds * 1000)
-    await time.run(end, step_ms, fake.pump)
-    counted_to = fake.now_ms()
-    await time.run(end + round(calm_s * 1000), step_ms, fake.pump)
+    await time.run(end, step, run.pump)
+    run.end_ms = {name: fake.now_ms() for name, fake in run.fakes.items()}
+    await time.run(end + round(calm_s * 1000), step, run.pump)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    for adapter in adapters.values():
+    for name, adapter in run.adapters.items():
         await adapter.close()
-    await fake.stop()
-    return Run(fake, adapters, heard, failed, start, counted_to)
+        await run.fakes[name].stop()
+    return run
 
 
 # -- checks --------------------------------------------------------------------------------

@@ -272,11 +272,11 @@ class VirtualTime:
         await future
 
     async def run(
-        self, until_ms: int, step_ms: int, each: Callable[[], Awaitable[None]]
+        self, until_ms: int, step_ms: Callable[[], int], each: Callable[[], Awaitable[None]]
     ) -> None:
         """Move to a time in steps, calling ``each`` after every one."""
         while self.at_ms < until_ms:
-            self.at_ms = min(self.at_ms + step_ms, until_ms)
+            self.at_ms = min(self.at_ms + step_ms(), until_ms)
             await each()
             due = [one for one in self._waiting if one[0] <= self.at_ms]
             self._waiting = [one for one in self._waiting if one[0] > self.at_ms]

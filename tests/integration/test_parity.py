@@ -20,10 +20,10 @@ LOSSY = {"silent", "half-open", "close-each-second", "maintenance"}
 FAULTLESS = {"normal", "reordered", "malformed", "unknown-fields", "retyped", "skew"}
 
 
-def play(name: str, scenario: str, seconds: float = 420.0) -> parity.Run:
+def play(name: str, scenario: str, seconds: float) -> parity.Run:
     chosen = SCENARIOS[scenario]
     market = Market(coins=COINS, trades_per_s=chosen.trades_per_s, burst=chosen.burst)
-    run = asyncio.run(parity.play([name], chosen, seconds, market=market))
+    run = asyncio.run(parity.play({name: chosen}, seconds, market))
     assert run.failed == {}
     return run
 
@@ -33,8 +33,8 @@ def check(run: parity.Run) -> dict[str, parity.Parity]:
     table = "\n".join([parity.HEADER, *(row.line() for row in rows)])
     faults = [fault for row in rows for fault in row.faults]
     assert faults == [], f"\n{table}\n" + "\n".join(faults[:20])
-    for name, venue in run.fake.venues.items():
-        assert parity.readings_faults(venue, run.heard[name]) == []
+    for name in run.fakes:
+        assert parity.readings_faults(run.venue(name), run.heard[name]) == []
     return {row.kind: row for row in rows}
 
 
@@ -71,9 +71,7 @@ def test_burst_of_5000_trades_a_second(name):
 def test_cut_of_a_day(name):
     chosen = SCENARIOS["day-cut"]
     market = Market(coins=("BTC",), trades_per_s=0.1, readings_ms=60_000)
-    run = asyncio.run(
-        parity.play([name], chosen, 86_400.0 + 600, market=market, step_ms=1_000)
-    )
+    run = asyncio.run(parity.play({name: chosen}, 86_400.0 + 600, market, step_ms=1_000))
     rows = check(run)
     assert rows["liquidations"].in_gaps > 8_000
     assert rows["bars"].stored + rows["bars"].in_gaps == rows["bars"].sent >= 1_440
@@ -91,7 +89,9 @@ def test_stream_outlives_rest(name, scenario):
 
 @pytest.mark.parametrize("name", VENUES)
 def test_refusal_by_region_is_told_and_not_repeated(name):
-    run = asyncio.run(parity.play([name], SCENARIOS["http-451"], 60.0, calm_s=0.0))
+    run = asyncio.run(
+        parity.play({name: SCENARIOS["http-451"]}, 60.0, Market(), calm_s=0.0)
+    )
     assert isinstance(run.failed[name], RefusedError)
     assert "refused in this region" in str(run.failed[name])
     assert run.adapters[name].health().requests <= 3
@@ -105,33 +105,23 @@ def test_exchanges_clock_closes_the_bars(name):
     last = max(
         one.event_ms for one in run.heard[name] if isinstance(one, Bar) and one.closed
     )
-    assert last + 60_000 <= run.fake.now_ms() < last + 60_000 * 3
+    assert last + 60_000 <= run.fakes[name].now_ms() < last + 60_000 * 3
 
 
-def test_one_exchange_down_leaves_the_others_alone():
+def test_one_exchange_down_leaves_the_others_alone(monkeypatch):
     if len(VENUES) < 2:
         pytest.skip("one exchange only")
-    scenario, names = SCENARIOS["normal"], VENUES[:2]
-    market = Market(coins=COINS)
+    scenarios = dict.fromkeys(VENUES[:2], SCENARIOS["normal"])
+    first, second = scenarios
 
-    class Broken(Exception):
+    class BrokenError(Exception):
         pass
 
-    async def run() -> parity.Run:
-        types = venue_types()
-        first = types[names[0]].adapter
-        kept = first.decode
+    def decode(*_: object) -> None:
+        raise BrokenError
 
-        def decode(*_: object) -> None:
-            raise Broken
-
-        first.decode = decode
-        try:
-            return await parity.play(names, scenario, 120.0, market=market)
-        finally:
-            first.decode = kept
-
-    run = asyncio.run(run())
-    rows = [row for row in run.parities() if row.exchange == names[1]]
+    monkeypatch.setattr(venue_types()[first].adapter, "decode", decode)
+    run = asyncio.run(parity.play(scenarios, 120.0, Market(coins=COINS)))
+    rows = [row for row in run.parities() if row.exchange == second]
     assert [row.faults for row in rows] == [[], []]
-    assert run.adapters[names[0]].counters["bad_frames"] > 0
+    assert run.adapters[first].counters["bad_frames"] > 0
