@@ -75,7 +75,9 @@ class Trade(msgspec.Struct, rename="camel", gc=False):
 
 
 class TradeFrame(msgspec.Struct, gc=False):
-    data: list[Trade]
+    """A push of trades, read at one go; an answer has no ``data``."""
+
+    data: list[Trade] = []
 
 
 class Mark(msgspec.Struct, rename="camel", gc=False):
