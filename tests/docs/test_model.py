@@ -13,6 +13,7 @@ from liqheat.engine import (
     learn,
     leverage,
     params,
+    positions,
     quality,
     render,
     throttle,
@@ -43,6 +44,7 @@ def constants():
         grid,
         quality,
         heatmap,
+        positions,
     ):
         for name, value in vars(module).items():
             if name.isupper() and name not in NOT_METHOD:
