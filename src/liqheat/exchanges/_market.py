@@ -38,7 +38,7 @@ from liqheat.exchanges._agents import (
     mean_position_usd,
     ou_path,
 )
-from liqheat.exchanges._positions import (
+from liqheat.exchanges._hidden import (
     Chunk,
     Positions,
     add_snapshots,

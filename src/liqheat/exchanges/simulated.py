@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 
 from liqheat.errors import BadInputError
 from liqheat.exchanges._agents import STEP_MS, regime_named
+from liqheat.exchanges._hidden import Positions
 from liqheat.exchanges._kernel import OPEN
 from liqheat.exchanges._market import Market
-from liqheat.exchanges._positions import Positions
 from liqheat.exchanges._tape import MINUTE_MS, Columns, Tape
 from liqheat.exchanges.base import Coverage, Kind, Mode, wall_clock_ms
 from liqheat.market.events import (
