@@ -8,6 +8,8 @@
     │   ├── SchemaVersionError      it was written by a newer liqheat
     │   └── StoreBusyError          another process is writing
     ├── UnavailableError        5   what was asked for does not exist (yet)
+    ├── ExchangeError           7   an exchange cannot be reached, or answers with an error
+    │   └── RefusedError            it does not serve this address, or for now no more
     └── ServeError              6   the server cannot start: port in use, page not built
 
 Every message is ONE line which says what is wrong, where, which value it was, and what to do.
@@ -115,3 +117,32 @@ class ServeError(LiqheatError):
 
     exit_code = 6
     title = "Server cannot start"
+
+
+class ExchangeError(LiqheatError):
+    """An exchange cannot be reached, or answers with an error.
+
+    Parameters
+    ----------
+    exchange : str
+        Which one.
+    what : str
+        What happened, in words.
+    code : int, optional
+        Status of its HTTP answer.
+    """
+
+    exit_code = 7
+    status = 502
+    title = "Exchange failed"
+
+    def __init__(self, exchange: str, what: str, *, code: int | None = None) -> None:
+        self.exchange, self.what, self.code = exchange, what, code
+        super().__init__(_printable(f"{exchange}: {_clipped(what)}"))
+
+
+class RefusedError(ExchangeError):
+    """An exchange does not serve this address; asking on would make it worse."""
+
+    status = 503
+    title = "Refused by the exchange"

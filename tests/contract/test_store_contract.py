@@ -10,7 +10,7 @@ import pytest
 
 from liqheat.errors import BadInputError, UnavailableError, UnknownInstrumentError
 from liqheat.market.instrument import instrument as shipped
-from liqheat.store import SCHEMAS, Store, WriteResult
+from liqheat.store import SCHEMAS, Span, Store, WriteResult
 from tests.conftest import (
     MINUTE,
     T0,
@@ -54,6 +54,18 @@ EXAMPLES = {
     "mark": make_events("mark"),
     "funding": make_events("funding"),
     "liquidations": make_liquidations([0, 5, 5_000]),
+    "positions": pa.table({
+        "instrument": [BTC] * 2, "event_ms": [T0, T0], "account": ["0xa", "0xb"],
+        "position_side": ["long", "short"], "qty": [1.5, 0.0], "entry_price": [6e4, 6e4],
+        "liquidation_price": [5e4, None], "leverage": [10.0, None],
+    }),
+    "long_short": pa.table(
+        {"instrument": [BTC], "event_ms": [T0], "accounts_ratio": [1.5]}
+    ),
+    "depth": pa.table({
+        "instrument": [BTC] * 3, "event_ms": [T0] * 3, "book_side": ["ask", "bid", "bid"],
+        "price": [60_001.0, 59_998.0, 59_999.0], "qty": [1.0, 3.0, 2.0],
+    }),
     "gaps": make_gap(3, 5, "liquidations"),
     "imports": pa.table({
         "imported_ms": [T0], "instrument": [BTC], "kind": ["bars"], "file": ["a.csv"],
@@ -176,6 +188,28 @@ def test_a_bad_row_refuses_the_whole_write(store, column, value, words):
     assert store.span("bars", BTC) is None
 
 
+@pytest.mark.parametrize(
+    ("kind", "column", "value", "words"),
+    [
+        ("positions", "position_side", "buy", "long or short"),
+        ("positions", "qty", -1.0, "qty is finite and not negative"),
+        ("positions", "entry_price", 0.0, "entry_price is a positive price"),
+        ("positions", "liquidation_price", -5.0, "liquidation_price is a positive price"),
+        ("positions", "leverage", 0.0, "leverage is positive"),
+        ("long_short", "accounts_ratio", np.inf, "accounts_ratio is finite"),
+        ("depth", "book_side", "buy", "bid or ask"),
+        ("depth", "price", 0.0, "price is a positive price"),
+    ],
+)
+def test_a_bad_reading_is_refused(store, kind, column, value, words):
+    table = EXAMPLES[kind]
+    values = [value, *table[column].to_pylist()[1:]]
+    index = table.schema.get_field_index(column)
+    with pytest.raises(BadInputError, match=words):
+        store.write(kind, table.set_column(index, column, pa.array(values)))
+    assert store.read(kind, BTC).num_rows == 0
+
+
 def test_tables_which_do_not_fit_are_refused_by_name(store):
     table = make_bars(2)
     with pytest.raises(BadInputError, match="did you mean bars"):
@@ -255,7 +289,7 @@ def test_the_finest_interval_covering_the_range_is_picked(store):
     assert (
         store.load_bars(BTC, end - 90 * MINUTE, interval_ms=300_000).interval_ms == 300_000
     )
-    assert store.span("bars", BTC).rows == 1_000
+    assert store.span("bars", BTC) == Span(T0, end, 1_100, MINUTE)
 
 
 def test_spans_and_instruments_follow_the_writes(store):

@@ -11,16 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liqheat.engine import kernels
-from liqheat.engine.heatmap import HeatmapParams, bar_matrix, build_heatmap
+from liqheat.engine.heatmap import HeatmapParams, build_heatmap
 from liqheat.engine.leverage import LOG_BIN, build_bank
 from liqheat.engine.live import LiveHeatmap
+from liqheat.engine.params import bar_matrix
 from liqheat.engine.reference import ReferenceLedger
 from liqheat.market.events import Bars
 from liqheat.market.instrument import instrument
 from tests.property.strategies import markets
 
 INSTRUMENTS = st.sampled_from(["simulated:BTCUSDT", "simulated:BTCUSD", "hyperliquid:BTC"])
-MODELS = st.sampled_from(["sharp", "zones"])
+MODELS = st.sampled_from(["sharp", "zones", "calibrated"])
 MIXTURES = st.sampled_from([None, {25: 0.5, 40: 0.3}, {40: 1.0}, {3: 1, 10: 2, 20: 3}])
 SETTINGS = settings(deadline=None, max_examples=40)
 

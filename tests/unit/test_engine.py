@@ -250,11 +250,6 @@ def test_bad_windows_are_refused() -> None:
         build_heatmap(bars, BTC).tier_usd(99)
 
 
-def test_the_calibrated_model_says_that_it_has_no_weights() -> None:
-    with pytest.raises(UnavailableError, match="no learnt weights"):
-        build_heatmap(market([100.0] * 3), BTC, HeatmapParams(model="calibrated"))
-
-
 def test_quality_says_when_the_scale_is_only_relative() -> None:
     quality = build_heatmap(market([100.0] * 3), BTC).quality
     assert quality.usd_scale == "relative"

@@ -9,7 +9,7 @@ import textwrap
 import threading
 from pathlib import Path
 
-import numpy as np
+import pyarrow as pa
 import pytest
 from adbc_driver_sqlite import dbapi
 
@@ -22,7 +22,7 @@ from liqheat.errors import (
 )
 from liqheat.store import Span, Store, WriteResult, schema
 from liqheat.store.sqlite import FILE_NAME
-from liqheat.store.views import finest_covering, merge_gaps
+from liqheat.store.views import covered, finest_covering, merge_gaps
 from tests.conftest import MINUTE, T0, make_bars
 
 BTC = "binance:BTCUSDT"
@@ -178,30 +178,53 @@ def set_version(folder: Path, version: int) -> None:
 def test_a_newer_file_is_refused_with_both_versions(tmp_path, mode):
     Store.open(tmp_path).close()
     set_version(tmp_path, 99)
-    with pytest.raises(SchemaVersionError, match=r"version 99.*knows 1; install") as caught:
+    with pytest.raises(SchemaVersionError, match=r"version 99.*knows 2; install") as caught:
         Store.open(tmp_path, mode=mode)
     one_line(caught.value)
 
 
-def test_an_older_file_is_migrated_by_a_writer_only(tmp_path, monkeypatch):
-    with Store.open(tmp_path) as store:
+def make_version_1(folder: Path) -> None:
+    """Write a store as the first version of the schema left it."""
+    with Store.open(folder) as store:
         store.write("bars", make_bars(3))
-    monkeypatch.setattr("liqheat.store.connection.SCHEMA_VERSION", 3)
-    monkeypatch.setitem(schema.MIGRATIONS, 1, ("CREATE TABLE extra (x INTEGER)",))
-    monkeypatch.setitem(schema.MIGRATIONS, 2, ("INSERT INTO extra VALUES (7)",))
+    with sqlite3.connect(folder / FILE_NAME) as connection:
+        for table in ("positions", "long_short", "depth"):
+            connection.execute(f"DROP TABLE {table}")
+    connection.close()
+    set_version(folder, 1)
+
+
+def test_a_file_of_version_1_is_migrated_by_a_writer_only(tmp_path):
+    make_version_1(tmp_path)
     with pytest.raises(SchemaVersionError, match=r"version 1.*open it once for writing"):
         Store.open(tmp_path, mode="r")
+    ratio = pa.table({"instrument": [BTC], "event_ms": [T0], "accounts_ratio": [1.5]})
     with Store.open(tmp_path) as store:
         assert len(store.load_bars(BTC)) == 3
-    with sqlite3.connect(tmp_path / FILE_NAME) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
-        assert connection.execute("SELECT x FROM extra").fetchall() == [(7,)]
-    connection.close()
+        assert store.write("long_short", ratio).new == 1
+        assert store.read("positions", BTC).num_rows == 0
+        assert store.read("depth", BTC).num_rows == 0
+    with Store.open(tmp_path, mode="r") as store:
+        assert store.read("long_short", BTC)["accounts_ratio"].to_pylist() == [1.5]
+
+
+def test_a_migrated_file_has_the_tables_of_a_new_one(tmp_path):
+    make_version_1(tmp_path / "old")
+    Store.open(tmp_path / "old").close()
+    Store.open(tmp_path / "new").close()
+
+    def tables(folder: Path) -> list[tuple[str, str]]:
+        with sqlite3.connect(folder / FILE_NAME) as connection:
+            found = connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name")
+            rows = found.fetchall() + connection.execute("PRAGMA user_version").fetchall()
+        connection.close()
+        return rows
+
+    assert tables(tmp_path / "old") == tables(tmp_path / "new")
 
 
 def test_a_failed_migration_leaves_the_file_as_it_was(tmp_path, monkeypatch):
-    Store.open(tmp_path).close()
-    monkeypatch.setattr("liqheat.store.connection.SCHEMA_VERSION", 2)
+    make_version_1(tmp_path)
     monkeypatch.setitem(schema.MIGRATIONS, 1, ("CREATE TABLE extra (x)", "nonsense"))
     with pytest.raises(StoreError):
         Store.open(tmp_path)
@@ -410,4 +433,21 @@ def test_merge_gaps_without_bars_returns_what_was_recorded():
     from liqheat.market.events import Gap
 
     gap = Gap(BTC, T0, T0 + MINUTE, "bars", "down")
-    assert merge_gaps(BTC, np.array([], dtype=np.int64), 0, [gap]) == [gap]
+    assert merge_gaps(BTC, [], [gap]) == [gap]
+    assert covered([]) == []
+
+
+def test_a_hole_is_where_no_interval_has_a_bar(tmp_path):
+    with Store.open(tmp_path) as store:
+        store.write("bars", make_bars(4, interval=5 * MINUTE))  # 0 to 20 min
+        store.write("bars", make_bars(5, start=17))  # 17 to 22 min
+        store.write("bars", make_bars(5, start=30))
+        holes = [(gap.event_ms, gap.end_ms) for gap in store.gaps(BTC)]
+        assert holes == [(T0 + 22 * MINUTE, T0 + 30 * MINUTE)]
+        assert len(store.gaps(BTC, interval_ms=5 * MINUTE)) == 0
+        span = store.span("bars", BTC)
+        assert (span.start_ms, span.end_ms) == (T0, T0 + 35 * MINUTE)
+        assert span.interval_ms == MINUTE
+        assert [bars.interval_ms for bars in store.load_pieces(BTC)] == [
+            MINUTE, 5 * MINUTE,
+        ]  # fmt: skip

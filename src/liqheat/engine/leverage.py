@@ -7,6 +7,8 @@ margin rules and a leverage mixture into the ``Bank`` the kernels run on:
              each with its own lifetime
     zones    narrow kernels for the isolated share, and six broad ones for cross margin, added
              margin and averaging, each with three lifetimes
+    calibrated    the components of zones, every kernel with every lifetime, so that there is
+             something to learn a weight for
 
 A component belongs to the *tier* whose leverage is nearest to its effective leverage, i.e. to
 its distance. Tiers are what the user filters by, and they sum exactly to the whole map.
@@ -56,6 +58,8 @@ BROAD_SD = 0.35
 KERNEL_REACH = 4.0
 #: Lifetimes of ``zones`` [hours].
 ZONE_HOURS = (1.0, 10.0, 120.0)
+#: Least prior share of each lifetime of a kernel in ``calibrated``: a weight of 0 cannot learn.
+PRIOR_FLOOR = 0.05
 
 HOUR_MS = 3_600_000.0
 
@@ -132,11 +136,14 @@ def build_bank(
     ----------
     instrument : Instrument
         Gives distances by its margin tiers and settlement.
-    model : {"sharp", "zones"}
-        Which kernels and lifetimes.
+    model : {"sharp", "zones", "calibrated"}
+        Which kernels and lifetimes. "calibrated" gives the prior: ``ledger weight = prior *
+        exp(log_gain)``, see ``weights``.
     leverage : mapping of leverage to share, or None
         The user's mixture; the prior where None.
     """
+    if model == "calibrated":
+        return _calibrated(instrument, leverage)
     mixture = mixture_for(instrument, leverage)
     tiers = tuple(mixture)
     distances = {level: liquidation_distance(instrument, level) for level in tiers}
@@ -144,6 +151,28 @@ def build_bank(
     parts = _sharp(mixture, distances) if sharp else _zones(mixture, distances)
     parts = sorted((part for part in parts if part.weight > 0), key=lambda c: c.leverage)
     return _pack(parts, tiers), tiers
+
+
+def _calibrated(
+    instrument: Instrument, leverage: Mapping[float, float] | None
+) -> tuple[Bank, tuple[float, ...]]:
+    """Return the zones bank with no component left out, a user's mixture acting on top.
+
+    A user's mixture re-weighs whole tiers: a tier's components are multiplied by its share over
+    what the prior gives the tier, so the components within a tier keep their learnt ratio.
+    """
+    mixture = mixture_for(instrument, None)
+    tiers = tuple(mixture)
+    distances = {level: liquidation_distance(instrument, level) for level in tiers}
+    parts = sorted(_zones(mixture, distances, PRIOR_FLOOR), key=lambda c: c.leverage)
+    bank = _pack(parts, tiers)
+    if leverage is None:
+        return bank, tiers
+    share = np.zeros(len(tiers))
+    for level, part in mixture_for(instrument, leverage).items():
+        share[np.argmin(np.abs(np.log(np.array(tiers) / level)))] += part
+    prior = np.bincount(bank.tier, bank.weight, len(tiers))
+    return bank._replace(weight=bank.weight * (share / prior)[bank.tier]), tiers
 
 
 def lifetime_hours(leverage: float) -> float:
@@ -163,12 +192,14 @@ def _sharp(
 
 
 def _zones(
-    mixture: dict[float, float], distances: dict[float, tuple[float, float]]
+    mixture: dict[float, float],
+    distances: dict[float, tuple[float, float]],
+    floor: float = 0.0,
 ) -> list[_Component]:
     parts: list[_Component] = []
     broad = dict.fromkeys(BROAD_DISTANCES, 0.0)
     for level, share in mixture.items():
-        for hours, part in _lifetime_split(lifetime_hours(level)):
+        for hours, part in _lifetime_split(lifetime_hours(level), floor):
             parts.append(
                 _Component(
                     distances[level], SHARP_SD, hours, share * ISOLATED_SHARE * part, level
@@ -181,16 +212,20 @@ def _zones(
         nearest = min(
             mixture, key=lambda v: abs(math.log(sum(distances[v]) / 2 / distance))
         )
-        for hours, part in _lifetime_split(lifetime_hours(1.0 / distance)):
+        for hours, part in _lifetime_split(lifetime_hours(1.0 / distance), floor):
             pair = (distance, distance)
             parts.append(_Component(pair, BROAD_SD, hours, weight * part, nearest))
     return parts
 
 
-def _lifetime_split(hours: float) -> list[tuple[float, float]]:
-    """Spread a lifetime over the two nearest of ``ZONE_HOURS``, linear in ln(hours)."""
+def _lifetime_split(hours: float, floor: float) -> list[tuple[float, float]]:
+    """Spread a lifetime over the two nearest of ``ZONE_HOURS``, linear in ln(hours).
+
+    None is given less than ``floor``; the shares sum to 1.
+    """
     x = [math.log(h) for h in ZONE_HOURS]
     weights = [float(np.interp(math.log(hours), x, row)) for row in np.eye(len(x))]
+    weights = [floor + (1.0 - len(x) * floor) * weight for weight in weights]
     return list(zip(ZONE_HOURS, weights, strict=True))
 
 

@@ -7,19 +7,24 @@ batch column bit for bit, because both call the same compiled functions.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from liqheat.engine import kernels
-from liqheat.engine.heatmap import HeatmapParams, bank_for, bar_matrix, rows_for
+from liqheat.engine import kernels, render
+from liqheat.engine.grid import rows_for
+from liqheat.engine.params import HeatmapParams, bank_for, bar_matrix
+from liqheat.engine.weights import Weights, weight_rows
 from liqheat.errors import BadInputError
 from liqheat.market.events import Bars
 from liqheat.market.instrument import Instrument
 
 F64 = NDArray[np.float64]
 F32 = NDArray[np.float32]
+I64 = NDArray[np.int64]
 
-Row = tuple[float, float, float, float, float, float, float]
+Row = kernels.Bar
 
 
 class LiveHeatmap:
@@ -35,6 +40,9 @@ class LiveHeatmap:
         Edges of the rows [USD], e.g. a batch heatmap's.
     interval_ms : int
         Length of the bars to come.
+    weights : sequence of Weights, optional
+        For the calibrated model; the newest known at a bar's end is used. Later ones are added
+        with ``learn``.
     """
 
     def __init__(
@@ -43,16 +51,28 @@ class LiveHeatmap:
         params: HeatmapParams,
         price_edges: F64,
         interval_ms: int,
+        weights: Sequence[Weights] = (),
     ) -> None:
-        self.instrument, self.interval_ms = instrument, interval_ms
+        self.instrument, self.interval_ms, self.params = instrument, interval_ms, params
         self.bank, self.tiers = bank_for(instrument, params)
+        self.learn(weights)
         self._ledger = kernels.new_ledger(self.bank)
         self._spare = kernels.new_ledger(self.bank)
-        self._scratch = kernels.new_scratch(len(self.tiers))
-        self.account = np.zeros(kernels.N_ACCOUNT)
+        self._scratch = render.new_scratch(len(self.tiers))
+        self.account = np.zeros(render.N_ACCOUNT)
         self.price_edges, self._rows = price_edges, rows_for(price_edges)
         self.long_usd: F32 = np.zeros(len(price_edges) - 1, np.float32)
         self.short_usd: F32 = np.zeros(len(price_edges) - 1, np.float32)
+
+    def learn(self, weights: Sequence[Weights]) -> None:
+        """Use these dated weights from the next bar on, in place of those given before."""
+        self.weights = tuple(weights)
+        self._weight_rows(np.zeros(1, np.int64))
+
+    def _weight_rows(self, end_ms: I64) -> tuple[F64, I64]:
+        return weight_rows(
+            self.weights, self.bank, self.instrument, self.params.model, end_ms
+        )
 
     @property
     def end_ms(self) -> int | None:
@@ -66,9 +86,10 @@ class LiveHeatmap:
         if len(ends) == 0:
             return
         self._refuse_old(int(ends[0]))
-        kernels.run(
+        render.run(
             self._ledger, self.bank, self._rows, self.instrument.is_inverse, self.interval_ms,
-            ends, rows, ends[-1:], -1, self._scratch, self.account[None, :], np.zeros(1),
+            ends, rows, ends[-1:], *self._weight_rows(ends[-1:]), -1, self._scratch,
+            self.account[None, :], np.zeros(1),
             _zeroed(self.long_usd)[None, :], _zeroed(self.short_usd)[None, :],
         )  # fmt: skip
 
@@ -89,7 +110,7 @@ class LiveHeatmap:
         """
         self._refuse_old(end_ms)
         self._step(self._ledger, end_ms, row)
-        self._show(self._ledger, _zeroed(self.long_usd), _zeroed(self.short_usd))
+        self._show(self._ledger, end_ms, _zeroed(self.long_usd), _zeroed(self.short_usd))
 
     def peek(self, end_ms: int, row: Row) -> tuple[F32, F32]:
         """Return (long, short) [USD], each of shape (p,), as if this bar closed now."""
@@ -98,16 +119,30 @@ class LiveHeatmap:
             spare[...] = own
         self._step(self._spare, end_ms, row)
         long_usd, short_usd = np.zeros_like(self.long_usd), np.zeros_like(self.short_usd)
-        self._show(self._spare, long_usd, short_usd)
+        self._show(self._spare, end_ms, long_usd, short_usd)
+        return long_usd, short_usd
+
+    def faded(self, end_ms: int) -> tuple[F32, F32]:
+        """Return (long, short) [USD], each of shape (p,), at a later time without a bar."""
+        lag = float(end_ms - (self.end_ms or end_ms))
+        long_usd, short_usd = np.zeros_like(self.long_usd), np.zeros_like(self.short_usd)
+        # As in ``render.run``: a column within the last bar's interval shows that bar.
+        lag = 0.0 if lag < self.interval_ms else lag
+        self._show(self._ledger, end_ms, long_usd, short_usd, lag)
         return long_usd, short_usd
 
     def _step(self, ledger: kernels.Ledger, end_ms: int, row: Row) -> None:
         inverse = self.instrument.is_inverse
         kernels.step(ledger, self.bank, inverse, end_ms, self.interval_ms, row)
 
-    def _show(self, ledger: kernels.Ledger, long_usd: F32, short_usd: F32) -> None:
-        kernels.render(
-            ledger, self.bank, self._rows, -1, 0.0, self._scratch, self.account,
+    def _show(
+        self, ledger: kernels.Ledger, end_ms: int, long_usd: F32, short_usd: F32,
+        lag_ms: float = 0.0,
+    ) -> None:  # fmt: skip
+        rows, row_of = self._weight_rows(np.array([end_ms]))
+        render.render(
+            ledger, self.bank, rows[row_of[0]], self._rows, -1, lag_ms, self._scratch,
+            self.account,
             long_usd, short_usd,
         )  # fmt: skip
 

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liqheat.engine.flow import PHI
-from liqheat.engine.kernels import BAR_TO_KERNEL, MAX_LEVEL_SHARE
+from liqheat.engine.kernels import BAR_TO_KERNEL
 from liqheat.engine.leverage import LOG_BIN, N_BINS, Bank
+from liqheat.engine.render import MAX_LEVEL_SHARE
 from liqheat.market.events import Bars
 
 F64 = NDArray[np.float64]

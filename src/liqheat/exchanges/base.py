@@ -29,7 +29,7 @@ Mode = Literal["live", "simulated", "replay"]
 #: How collecting from an exchange fares.
 State = Literal["starting", "live", "down", "refused", "ended"]
 #: The kinds of history an exchange may be asked for; the store has a table for each.
-Kind = Literal["bars", "open_interest", "mark", "funding", "liquidations"]
+Kind = Literal["bars", "open_interest", "mark", "funding", "liquidations", "long_short"]
 
 
 def wall_clock_ms() -> int:
@@ -47,6 +47,8 @@ class Coverage(msgspec.Struct, frozen=True):
     funding: bool = False
     liquidations: Completeness | None = None
     positions: bool = False
+    long_short: bool = False
+    depth: bool = False
     history_days: float = 0.0
 
 

@@ -1,6 +1,7 @@
-"""Events: what an exchange tells us, one struct a kind; and ``Bars``, the engine's input.
+"""Events: what an exchange tells us, one struct a kind; and the engine's input as columns.
 
-Singles travel from adapters to the store and the page; many of a kind travel as columns.
+Singles travel from adapters to the store and the page; many of a kind travel as columns
+(``Bars``, ``Liquidations``), which are validated once and then trusted.
 Absent is ``None`` in a struct and NaN in a column, never 0. Times are integer milliseconds
 UTC; intervals are half-open ``[start_ms, end_ms)``.
 
@@ -19,7 +20,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liqheat.errors import BadInputError
-from liqheat.market.units import DAY_MS
+from liqheat.market.checks import (
+    BAR_COLUMNS,
+    IMPOSSIBLE_PRICE,
+    LIQUIDATION_COLUMNS,
+    OPTIONAL_BAR_COLUMNS,
+    bar_arrays,
+    bar_interval,
+    check_liquidations,
+    check_open_interest,
+    check_rows,
+    column,
+    refuse_rows,
+)
+from liqheat.market.checks import MAX_PRICE as MAX_PRICE
+from liqheat.market.checks import MAX_QTY as MAX_QTY
+from liqheat.market.checks import MIN_PRICE as MIN_PRICE
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -93,7 +109,10 @@ class Liquidation(Event, frozen=True, tag="liquidation"):
 
 
 class Position(Event, frozen=True, tag="position"):
-    """A public position: a MEASURED level."""
+    """A public position: a MEASURED level. ``qty`` 0: it is closed.
+
+    ``leverage`` is None of cross margin, where it has no say in the liquidation price.
+    """
 
     account: str
     position_side: Side
@@ -110,6 +129,12 @@ class DepthSnapshot(Event, frozen=True, tag="depth"):
     asks: tuple[tuple[float, float], ...]
 
 
+class LongShortRatio(Event, frozen=True, tag="long_short"):
+    """Accounts which are net long over those which are net short, of the whole exchange."""
+
+    accounts_ratio: float
+
+
 class Gap(Event, frozen=True, tag="gap"):
     """A hole ``[event_ms, end_ms)`` in one kind of data, and why."""
 
@@ -121,21 +146,32 @@ class Gap(Event, frozen=True, tag="gap"):
 #: The store's kind of each event; others are passed on, and not kept.
 KIND_OF: dict[type[Event], str] = {
     Bar: "bars", OpenInterest: "open_interest", MarkPrice: "mark", FundingRate: "funding",
-    Liquidation: "liquidations", Gap: "gaps",
+    Liquidation: "liquidations", Position: "positions", LongShortRatio: "long_short",
+    DepthSnapshot: "depth", Gap: "gaps",
 }  # fmt: skip
-_EVENT_OF = {kind: event for event, kind in KIND_OF.items()}
+_EVENT_OF = {kind: event for event, kind in KIND_OF.items() if event is not DepthSnapshot}
 
 
-def to_row(event: Event) -> dict[str, Any]:
-    """Return the row of an event of one of the kinds in ``KIND_OF``."""
+def to_rows(event: Event) -> list[dict[str, Any]]:
+    """Return the rows of an event of one of the kinds in ``KIND_OF``: of a book one a level."""
+    if isinstance(event, DepthSnapshot):
+        at = {"instrument": event.instrument, "event_ms": event.event_ms}
+        return [
+            {**at, "book_side": side, "price": price, "qty": qty}
+            for side, levels in (("bid", event.bids), ("ask", event.asks))
+            for price, qty in levels
+        ]
     row = msgspec.structs.asdict(event)
     if isinstance(event, Bar):
         row["start_ms"] = row.pop("event_ms")
-    return row
+    return [row]
 
 
 def from_row(kind: str, row: Mapping[str, Any]) -> Event:
-    """Return the event of a row; NaN in a row, as None, is absent, and so are other columns."""
+    """Return the event of a row; NaN in a row, as None, is absent, and so are other columns.
+
+    Not for "depth", where one event is many rows.
+    """
     event = _EVENT_OF[kind]
     time = {"event_ms": row["start_ms"]} if kind == "bars" else {}
     known = {
@@ -144,18 +180,6 @@ def from_row(kind: str, row: Mapping[str, Any]) -> Event:
         if (value := row.get(name)) is not None and value == value
     }
     return event(**known, **time)
-
-
-BAR_COLUMNS = ("start_ms", "open", "high", "low", "close", "qty")
-OPTIONAL_BAR_COLUMNS = ("taker_buy_qty", "open_interest_qty", "mark_high", "mark_low")
-
-#: Prices [USD] and quantities [base units] of any market there is: sums of their products stay
-#: far inside a float32.
-MIN_PRICE, MAX_PRICE, MAX_QTY = 1e-12, 1e12, 1e18
-#: Above this, open interest [USD] is no open interest: it was given in USD, not base units.
-ABSURD_OPEN_INTEREST_USD = 1e12
-#: Open interest over a day's volume; real instruments lie between 0.05 and 50.
-ABSURD_OPEN_INTEREST_DAYS = 1_000.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,12 +239,12 @@ class Bars:
             are negative; times are unordered, doubled or of mixed intervals; open interest
             is in USD. Says which row and which value.
         """
-        data = _as_arrays(columns, where)
+        data = bar_arrays(columns, where)
         start = np.array(columns["start_ms"], dtype=np.int64)
-        found = _interval(start, where, interval_ms)
+        found = bar_interval(start, where, interval_ms)
         bars = cls(interval_ms=found, start_ms=start, **data)
-        _check_rows(bars, where)
-        _check_open_interest(bars, where)
+        check_rows(bars, where)
+        check_open_interest(bars, where)
         return bars
 
     def with_open_interest(self, event_ms: I64, open_interest_qty: F64) -> Self:
@@ -238,7 +262,7 @@ class Bars:
         known &= event_ms[safe] > self.start_ms
         values = np.where(known, open_interest_qty[safe], np.nan)
         out = replace(self, open_interest_qty=values)
-        _check_open_interest(out, "open interest")
+        check_open_interest(out, "open interest")
         return out
 
     def gaps(self) -> list[tuple[int, int]]:
@@ -250,108 +274,106 @@ class Bars:
         ]
 
 
-def _as_arrays(columns: Mapping[str, object], where: str) -> dict[str, F64]:
-    missing = [name for name in BAR_COLUMNS if columns.get(name) is None]
-    if missing:
-        raise BadInputError(
-            f"no column {missing[0]!r}", where=where, value=sorted(map(str, columns)),
-            do="name it with a column mapping",
-        )  # fmt: skip
-    n = len(np.asarray(columns["start_ms"]))
-    data: dict[str, F64] = {}
-    for name in (*BAR_COLUMNS[1:], *OPTIONAL_BAR_COLUMNS):
-        raw = columns.get(name)
-        try:
-            values = np.full(n, np.nan) if raw is None else np.array(raw, dtype=np.float64)
-        except (TypeError, ValueError) as error:
+@dataclass(frozen=True, eq=False)
+class Liquidations:
+    """Liquidations of one instrument as columns, validated and in order of time.
+
+    All arrays have shape ``(n,)``. ``is_long`` is the side of the position closed by force;
+    ``qty`` is in base units; ``mark_price`` is NaN where not known. ``completeness`` is that of
+    the feed: all but "full" is a lower bound.
+    """
+
+    event_ms: I64
+    is_long: NDArray[np.bool_]
+    qty: F64
+    notional_usd: F64
+    mark_price: F64
+    completeness: Completeness = "unknown"
+
+    def __len__(self) -> int:
+        """Return the number of liquidations."""
+        return len(self.event_ms)
+
+    def __getitem__(self, item: slice) -> Self:
+        """Return the liquidations of a slice; the arrays are views."""
+        names = (*LIQUIDATION_COLUMNS, "mark_price")
+        return replace(self, **{name: getattr(self, name)[item] for name in names})
+
+    @classmethod
+    def from_columns(
+        cls,
+        columns: Mapping[str, object],
+        *,
+        completeness: Completeness = "unknown",
+        bars: Bars | None = None,
+        now_ms: int | None = None,
+        where: str = "liquidations",
+    ) -> Self:
+        """Validate columns and return them, sorted by ``event_ms``.
+
+        Parameters
+        ----------
+        columns : mapping of str to array_like
+            ``LIQUIDATION_COLUMNS`` are required; ``mark_price`` may be absent or None. No rows
+            are allowed: a quiet day is a day.
+        completeness : str
+            How complete the feed is.
+        bars : Bars, optional
+            Where given, prices are held against the bar of the time.
+        now_ms : int, optional
+            The present; where given, nothing may be later.
+        where : str
+            Named in errors: the file or table.
+
+        Raises
+        ------
+        BadInputError
+            A column is missing or no number; a quantity, notional or price is not positive; a
+            price is impossible; an event is from the future. Says which row and which value.
+        """
+        missing = [name for name in LIQUIDATION_COLUMNS if columns.get(name) is None]
+        if missing:
             raise BadInputError(
-                f"column {name!r} is not numeric", where=where, do=str(error)
-            ) from error
-        if values.shape != (n,):
-            raise BadInputError(
-                f"column {name!r} has another length", where=where, value=values.shape
-            )
-        data[name] = values
-    if n == 0:
-        raise BadInputError("no rows", where=where, do="give at least one bar")
-    return data
-
-
-def _interval(start: I64, where: str, given: int | None) -> int:
-    steps = np.diff(start)
-    bad = np.flatnonzero(steps <= 0)
-    if len(bad):
-        row = int(bad[0]) + 1
-        word = "doubled" if steps[bad[0]] == 0 else "unordered"
-        raise BadInputError(
-            f"{word} bar at row {row}", where=where, value=int(start[row]),
-            do="sort by start_ms and drop duplicates",
-        )  # fmt: skip
-    if given is None:
-        if len(steps) == 0:
-            return 60_000
-        values, counts = np.unique(steps, return_counts=True)
-        given = int(values[np.argmax(counts)])
-    odd = np.flatnonzero(steps % given != 0)
-    if len(odd):
-        row = int(odd[0]) + 1
-        raise BadInputError(
-            f"mixed intervals: row {row} is {int(steps[odd[0]])} ms after the one before, "
-            f"others {given} ms",
-            where=where, value=int(start[row]), do="import one interval at a time",
-        )  # fmt: skip
-    return given
-
-
-def _check_rows(bars: Bars, where: str) -> None:
-    def refuse(bad: NDArray[np.bool_], what: str, values: F64) -> None:
-        rows = np.flatnonzero(bad)
-        if len(rows):
-            row = int(rows[0])
-            raise BadInputError(
-                f"{what} at row {row} ({len(rows)} such rows)",
-                where=f"{where} [{int(bars.start_ms[row])}]",
-                value=float(values[row]), do="mend or drop the row",
+                f"no column {missing[0]!r}", where=where, value=sorted(map(str, columns)),
+                do=f"give {', '.join(LIQUIDATION_COLUMNS)}",
             )  # fmt: skip
-
-    for name in ("open", "high", "low", "close"):
-        values = getattr(bars, name)
-        refuse(
-            ~((values >= MIN_PRICE) & (values <= MAX_PRICE)),
-            f"{name} is not a positive price",
-            values,
+        n = len(np.asarray(columns["event_ms"]))
+        event_ms = column(columns["event_ms"], "event_ms", n, np.int64, where)
+        order = np.argsort(event_ms, kind="stable")
+        mark = columns.get("mark_price")
+        events = cls(
+            event_ms[order],
+            column(columns["is_long"], "is_long", n, np.bool_, where)[order],
+            column(columns["qty"], "qty", n, np.float64, where)[order],
+            column(columns["notional_usd"], "notional_usd", n, np.float64, where)[order],
+            np.full(n, np.nan)
+            if mark is None
+            else column(mark, "mark_price", n, np.float64, where)[order],
+            completeness,
         )
-    refuse(bars.high < bars.low, "high < low", bars.high)
-    top, bottom = np.maximum(bars.open, bars.close), np.minimum(bars.open, bars.close)
-    refuse(bars.high < top, "high below open or close", bars.high)
-    refuse(bars.low > bottom, "low above open or close", bars.low)
-    refuse(~((bars.qty >= 0) & (bars.qty <= MAX_QTY)), "qty is not >= 0", bars.qty)
-    for name in OPTIONAL_BAR_COLUMNS:
-        values = getattr(bars, name)
-        refuse((values > MAX_QTY) | (values < 0), f"{name} is not >= 0 or absent", values)
-    refuse(
-        bars.taker_buy_qty > bars.qty * (1 + 1e-9),
-        "taker_buy_qty > qty",
-        bars.taker_buy_qty,
-    )
-    refuse(bars.mark_high < bars.mark_low, "mark_high < mark_low", bars.mark_high)
-    refuse(bars.mark_low == 0, "mark_low is 0", bars.mark_low)
+        check_liquidations(events, where, now_ms)
+        if bars is not None:
+            events.check_prices(bars, where=where)
+        return events
 
+    def check_prices(self, bars: Bars, *, where: str = "liquidations") -> None:
+        """Refuse events whose price cannot be one of this market's.
 
-def _check_open_interest(bars: Bars, where: str) -> None:
-    known = np.isfinite(bars.open_interest_qty)
-    if not known.any():
-        return
-    middle = float(np.median(bars.open_interest_qty[known]))
-    price = float(np.median(bars.close))
-    day = float(bars.qty.mean()) * DAY_MS / bars.interval_ms
-    if len(bars) * bars.interval_ms < DAY_MS:
-        day = 0.0  # too short to tell a quiet hour from a wrong unit
-    if middle * price > ABSURD_OPEN_INTEREST_USD or (
-        day > 0 and price > 100 and middle > ABSURD_OPEN_INTEREST_DAYS * day
-    ):
-        raise BadInputError(
-            f"open interest looks like USD, not base units: at a price of {price:g} it would "
-            f"be {middle * price:.3g} USD",
-            where=where, value=middle, do="map the column of base units, or divide by price",
-        )  # fmt: skip
+        Raises
+        ------
+        BadInputError
+            A price is more than ``IMPOSSIBLE_PRICE`` outside the range of its bar. Events
+            outside the bars are not judged.
+        """
+        index = np.searchsorted(bars.start_ms, self.event_ms, side="right") - 1
+        safe = np.maximum(index, 0)
+        inside = (index >= 0) & (self.event_ms < bars.start_ms[safe] + bars.interval_ms)
+        price = self.notional_usd / self.qty
+        high = bars.high[safe] * (1 + IMPOSSIBLE_PRICE)
+        low = bars.low[safe] * (1 - IMPOSSIBLE_PRICE)
+        for name, values in (("price", price), ("mark_price", self.mark_price)):
+            bad = inside & ((values > high) | (values < low))
+            refuse_rows(
+                bad, f"{name} is more than half away from its bar's", values, self.event_ms,
+                where, "is it another instrument's, or quantity in contracts?",
+            )  # fmt: skip

@@ -177,11 +177,8 @@ async def health(request: AppRequest) -> Response[replies.HealthReply]:
     service = _context(request).service
     rows = await service.instruments()
     mode = service.catalogue.overall_mode()
-    states = {
-        s.exchange: s for s in map(service.state_of, service.catalogue.entries()[::-1])
-    }
     answer = replies.health_reply(
-        rows, list(states.values())[::-1], mode=mode, version=__version__,
+        rows, service.exchange_states(), mode=mode, version=__version__,
         model_version=MODEL_VERSION,
         uptime_s=round((service.clock_ms() - service.started_ms) / 1000, 1),
     )  # fmt: skip

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from liqheat.engine.heatmap import Heatmap, Quality
 from liqheat.errors import BadInputError
 from liqheat.exchanges.base import Mode
-from liqheat.market.events import Bars
 from liqheat.serve.wire import encode_picture
 from liqheat.service.feeds import ExchangeState, InstrumentRow
+from liqheat.service.history import History
 from liqheat.service.picture import Picture, price_scale, scale_top, to_codes
 from liqheat.service.query import Query
 
@@ -117,12 +117,13 @@ class MapReply(msgspec.Struct):
 
 
 class BarsReply(msgspec.Struct):
-    """The window's bars as stored."""
+    """The window's bars as stored; ``step_ms`` is the finest interval among them."""
 
     mode: Mode
     instrument: str
     step_ms: int
     start_ms: list[int]
+    end_ms: list[int]
     open: Numbers
     high: Numbers
     low: Numbers
@@ -247,13 +248,15 @@ def map_json(heatmap: Heatmap, mode: Mode) -> bytes:
     )  # fmt: skip
 
 
-def bars_json(bars: Bars, instrument: str, mode: Mode) -> bytes:
+def bars_json(history: History, instrument: str, mode: Mode) -> bytes:
     """Return bars as parallel arrays."""
+    bars = history.bars
     names = ("open", "high", "low", "close", "qty", "open_interest_qty")
     return msgspec.json.encode(
         BarsReply(
             mode=mode, instrument=instrument, step_ms=bars.interval_ms,
-            start_ms=bars.start_ms.tolist(), gaps=bars.gaps(),
+            start_ms=history.start_ms.tolist(), end_ms=history.end_ms.tolist(),
+            gaps=history.gaps(),
             **{name: numbers(getattr(bars, name)) for name in names},
         )
     )  # fmt: skip

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from liqheat.engine import kernels
+from liqheat.engine import render
 from liqheat.engine.heatmap import HeatmapParams, build_heatmap
 from liqheat.engine.live import LiveHeatmap
 from liqheat.market.events import Bars
@@ -25,8 +25,8 @@ log = logging.getLogger("liqheat.warm")
 
 def is_compiled() -> bool:
     """Return whether compiled kernels lie on disk."""
-    folder = Path(str(kernels.run.stats.cache_path))  # type: ignore[attr-defined]
-    return any(folder.glob("kernels.run-*.nbi"))
+    folder = Path(str(render.run.stats.cache_path))  # type: ignore[attr-defined]
+    return any(folder.glob("render.run-*.nbi"))
 
 
 def compile_kernels() -> None:

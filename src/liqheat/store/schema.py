@@ -23,12 +23,9 @@ from numpy.typing import NDArray
 from liqheat.market.events import Completeness, PriceKind
 
 #: Raised with every change of the tables below; each step up needs an entry in MIGRATIONS.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 #: "LQHT", in the file's header: tells our file from any other SQLite file.
 APPLICATION_ID = 0x4C514854
-#: Statements which bring a file from version n to n + 1, run in one transaction.
-MIGRATIONS: dict[int, tuple[str, ...]] = {}
-
 _INT, _REAL, _TEXT = pa.int64(), pa.float64(), pa.string()
 #: 2009-01-03 .. 2100-01-01: a time outside is in the wrong unit or corrupt.
 TIME_RANGE_MS = (1_230_940_800_000, 4_102_444_800_000)
@@ -180,6 +177,48 @@ _GAPS = Kind(
     ),
 )  # fmt: skip
 
+_POSITIONS = Kind(
+    schema=_schema(
+        ("instrument", _TEXT), ("event_ms", _INT), ("account", _TEXT),
+        ("position_side", _TEXT), ("qty", _REAL), ("entry_price", _REAL),
+        ("liquidation_price", _REAL, True), ("leverage", _REAL, True),
+        ("source", _TEXT, True),
+    ),
+    # An account which has closed is a row of qty 0.
+    key=("instrument", "event_ms", "account", "position_side"),
+    time="event_ms",
+    rules=(
+        _time("event_ms"),
+        _one_of("position_side", "long", "short"),
+        _amount("qty"), _price("entry_price"),
+        _maybe(_price("liquidation_price"), "liquidation_price"),
+        _maybe(("leverage is positive", lambda c: c["leverage"] > 0), "leverage"),
+    ),
+)  # fmt: skip
+
+_LONG_SHORT = Kind(
+    schema=_schema(
+        ("instrument", _TEXT), ("event_ms", _INT), ("accounts_ratio", _REAL),
+        ("source", _TEXT, True),
+    ),
+    key=("instrument", "event_ms"),
+    time="event_ms",
+    rules=(_time("event_ms"), _amount("accounts_ratio")),
+)  # fmt: skip
+
+_DEPTH = Kind(
+    schema=_schema(
+        ("instrument", _TEXT), ("event_ms", _INT), ("book_side", _TEXT), ("price", _REAL),
+        ("qty", _REAL), ("source", _TEXT, True),
+    ),
+    key=("instrument", "event_ms", "book_side", "price"),
+    time="event_ms",
+    rules=(
+        _time("event_ms"), _one_of("book_side", "bid", "ask"), _price("price"),
+        _amount("qty"),
+    ),
+)  # fmt: skip
+
 _IMPORTS = Kind(
     schema=_schema(
         ("imported_ms", _INT), ("instrument", _TEXT), ("kind", _TEXT), ("file", _TEXT),
@@ -193,7 +232,8 @@ _IMPORTS = Kind(
 
 KINDS: dict[str, Kind] = {
     "bars": _BARS, "open_interest": _OPEN_INTEREST, "mark": _MARK, "funding": _FUNDING,
-    "liquidations": _LIQUIDATIONS, "gaps": _GAPS, "imports": _IMPORTS,
+    "liquidations": _LIQUIDATIONS, "positions": _POSITIONS, "long_short": _LONG_SHORT,
+    "depth": _DEPTH, "gaps": _GAPS, "imports": _IMPORTS,
 }  # fmt: skip
 
 #: The Arrow schema of each kind: what ``Store.write`` takes and ``Store.read`` gives.
@@ -224,6 +264,11 @@ CREATE: tuple[str, ...] = (
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
+
+#: Statements which bring a file from version n to n + 1, run in one transaction.
+MIGRATIONS: dict[int, tuple[str, ...]] = {
+    1: tuple(_create(name, KINDS[name]) for name in ("positions", "long_short", "depth")),
+}
 
 
 def upsert_sql(name: str) -> str:
