@@ -25,6 +25,7 @@ from liqheat.errors import UnavailableError
 from liqheat.market.units import DAY_MS
 from liqheat.study import metrics
 from liqheat.study.bands import hour_bands
+from liqheat.study.figures import Estimate
 from liqheat.study.forecast import (
     SNAPSHOT_MS,
     Forecast,
@@ -33,7 +34,7 @@ from liqheat.study.forecast import (
     snapshots,
 )
 from liqheat.study.market import Bools, Market, sweep_prices
-from liqheat.study.metrics import Blocks, Estimate
+from liqheat.study.metrics import Blocks
 from liqheat.study.nulls import all_nulls
 
 F64 = NDArray[np.float64]
@@ -141,12 +142,13 @@ def score_market(
         covered_days=float(scored.sum() * market.bars.interval_ms / DAY_MS),
         events=len(market.liquidations), completeness=market.liquidations.completeness,
         happened=score_happened(market, forecasts, scored, "all", seed=seed), truth=truth,
-        slices=_slices(market, forecasts, scored, seed), notes=_notes(market),
+        slices=_slices(market, forecasts, scored, seed), notes=caveats(market),
     )  # fmt: skip
     return result, forecasts, snaps
 
 
-def _notes(market: Market) -> list[str]:
+def caveats(market: Market) -> list[str]:
+    """Return what must be said beside any figure of a market."""
     out = []
     if market.liquidations.completeness != "full":
         out.append(
