@@ -4,7 +4,20 @@ import re
 
 import pytest
 
-from liqheat.engine import fit, flow, heatmap, kernels, learn, leverage, render, throttle
+from liqheat.engine import (
+    fit,
+    flow,
+    grid,
+    heatmap,
+    kernels,
+    learn,
+    leverage,
+    params,
+    positions,
+    quality,
+    render,
+    throttle,
+)
 from liqheat.market import margin
 
 #: Places in arrays and units: no choices of the method.
@@ -18,7 +31,21 @@ NOT_METHOD = {
 
 
 def constants():
-    for module in (margin, flow, leverage, kernels, render, fit, learn, throttle, heatmap):
+    for module in (
+        margin,
+        flow,
+        leverage,
+        kernels,
+        render,
+        fit,
+        learn,
+        throttle,
+        params,
+        grid,
+        quality,
+        heatmap,
+        positions,
+    ):
         for name, value in vars(module).items():
             if name.isupper() and name not in NOT_METHOD:
                 yield name, value

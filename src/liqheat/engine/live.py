@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liqheat.engine import kernels, render
-from liqheat.engine.heatmap import rows_for
+from liqheat.engine.grid import rows_for
 from liqheat.engine.params import HeatmapParams, bank_for, bar_matrix
 from liqheat.engine.weights import Weights, weight_rows
 from liqheat.errors import BadInputError

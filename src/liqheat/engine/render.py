@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liqheat.engine.flow import OPEN_INTEREST
-from liqheat.engine.kernels import BASE, BOUNDARY, END_MS, STARTED, Ledger, step
+from liqheat.engine.kernels import BASE, BOUNDARY, END_MS, STARTED, Ledger, advance
 from liqheat.engine.leverage import N_BINS, Bank
 from liqheat.jit import kernel
 
@@ -271,19 +271,16 @@ def run(
 ) -> None:
     """Take all bars and write a column at the end of each step.
 
-    ``bars`` has shape (n, 7): high, low, close, qty, open_interest_qty, mark_high, mark_low.
+    ``bars`` has shape (n, 7), in the order of ``Bar``.
     Bars that end at or before the first column's step are warm-up. A column inside a gap shows
     the faded ledger of the last bar before it. Column t weighs the components by
     ``weights[weight_of[t]]``.
     """
-    n, i = len(bar_end_ms), 0
+    i = 0
     for t in range(len(column_end_ms)):
-        while i < n and bar_end_ms[i] <= column_end_ms[t]:
-            bar = (
-                bars[i, 0], bars[i, 1], bars[i, 2], bars[i, 3], bars[i, 4], bars[i, 5], bars[i, 6]
-            )  # fmt: skip
-            step(ledger, bank, inverse, bar_end_ms[i], interval_ms, bar)
-            i += 1
+        i = advance(
+            ledger, bank, inverse, interval_ms, bar_end_ms, bars, i, column_end_ms[t]
+        )
         if ledger.place[STARTED] == 0:
             open_interest[t] = np.nan
             continue

@@ -26,6 +26,8 @@ from liqheat.market.events import (
 from liqheat.market.instrument import Instrument, MarginTier, tiers_from_rates
 from liqheat.market.units import contracts_to_base
 
+Taker = Literal["buy", "sell"]
+
 #: Coins which are taken where nobody chooses.
 COINS = ("BTC", "ETH", "SOL", "XRP", "DOGE")
 
@@ -71,7 +73,7 @@ class Listed:
         event_ms: int,
         price: float,
         contracts: float,
-        taker_side: Literal["buy", "sell"],
+        taker_side: Taker,
     ) -> Trade:
         """Return a trade. The hot path: a thousand a second and more."""
         self._price = price

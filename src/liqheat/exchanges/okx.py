@@ -59,6 +59,8 @@ from liqheat.market.units import DAY_MS
 log = logging.getLogger("liqheat.exchanges.okx")
 
 CHANNELS = ("trades", "mark-price", "open-interest", "funding-rate")
+#: How a push of trades begins, so far: the one message there are many of.
+TRADES_HEAD = b'{"arg":{"channel":"trades"'
 #: Requests of 30 days of 1m mark candles would take an hour: marks are asked in 5m steps, and
 #: a bar's range of the mark only for the last day.
 MARK_RANGES_MS = DAY_MS
@@ -121,8 +123,8 @@ class Okx(LiveExchange):
 
     def decode(self, label: str, frame: bytes, received_ms: int) -> Iterable[Event]:
         """Return the events of a frame; none of swaps nobody asked for."""
-        if frame.startswith(b'{"arg":{"channel":"trades"') and b'"event":"' not in frame:
-            return self._trades(frame)
+        if frame.startswith(TRADES_HEAD) and (events := self._trades(frame)) is not None:
+            return events
         message = unpack(FRAME, frame, "okx", label)
         channel = message.arg.channel
         if message.event:
@@ -132,20 +134,22 @@ class Okx(LiveExchange):
                 self._subscribed_ms = received_ms + round(self.clock.offset_ms)
             return ()
         if channel == "trades":
-            return self._trades(frame)
+            return self._trades(frame) or ()
         if channel == "liquidation-orders":
             return self._forced(message)
         if channel in CHANNELS:
             return self._readings(channel, message)
         raise BadFrameError("okx", label, "arg.channel", "unknown channel", channel)
 
-    def _trades(self, frame: bytes) -> list[Event]:
-        listings, events = self.listings.by_symbol, list[Event]()
-        for row in unpack(TRADES, frame, "okx", "trades").data:
+    def _trades(self, frame: bytes) -> list[Event] | None:
+        rows = unpack(TRADES, frame, "okx", "trades").data
+        listings = self.listings.by_symbol
+        events: list[Event] = []
+        for row in rows:
             listed = listings.get(row.inst_id)
             if listed is not None and listed.is_new(row.trade_id):
                 events.append(listed.trade(row.ts, row.px, row.sz, row.side))
-        return events
+        return events if rows else None
 
     def _readings(self, channel: str, message: Frame) -> Iterator[Event]:
         listings = self.listings.by_symbol
@@ -171,7 +175,7 @@ class Okx(LiveExchange):
             listed = self.listings.by_symbol.get(row.inst_id)
             if listed is not None:
                 fresh = [detail for detail in row.details if detail.ts >= since]
-                events += parse_details(fresh, listed)
+                events += parse_details(fresh, listed, listed.is_new)
         return events
 
     # -- REST
@@ -298,15 +302,15 @@ class Okx(LiveExchange):
         params = {"instType": "SWAP", "state": "filled",
                   "instFamily": symbol.removesuffix("-SWAP")}  # fmt: skip
         events: list[Event] = []
-        before = end
+        # What the stream has told is stored, or about to be.
+        told, before = listed.is_new, end
         while before > start:
             asked: Params = {**params, "after": before, "limit": 100}
             data = await self.http.get("/api/v5/public/liquidation-orders", asked)
             page = parse_reply(data, LIQUIDATED, "liquidation-orders")
             rows = [row for each in page if each.inst_id == symbol for row in each.details]
             fresh = [row for row in rows if start <= row.ts < before]
-            # Told by the stream or not: history is asked for what is not stored.
-            events += parse_details(fresh, Listed(listed.instrument))
+            events += parse_details(fresh, listed, lambda key: key not in told)
             times = [row.ts for each in page for row in each.details]
             if not times or min(times) >= before:
                 break
