@@ -268,12 +268,15 @@ def parse_funding(data: bytes, listed: Listed) -> list[FundingRate]:
 def parse_history_trades(
     data: bytes, listed: Listed, new: Callable[[str], bool]
 ) -> tuple[list[Liquidation], int | None, int]:
-    """Return the liquidations among a page of trades, its oldest time and its number of rows."""
+    """Return the liquidations among a page of trades, its oldest time and its number of rows.
+
+    Those which the stream told are left out, and not remembered: pages may be asked for again.
+    """
     rows = unpack(TRADES, data, "dydx", "trades").trades
     found = [
         event
         for row in rows
-        if new(row.id)
+        if row.type != "LIMIT" and row.id not in listed.is_new and new(row.id)
         for event in parse_trade(row, listed)
         if isinstance(event, Liquidation)
     ]

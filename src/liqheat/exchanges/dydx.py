@@ -171,12 +171,11 @@ class Dydx(LiveExchange):
         # Among all trades, backwards. None where they are too many: half a page is no history.
         found: list[Event] = []
         new, until = Seen(), end_ms
-        apart = Listed(listed.instrument)
         for _ in range(FORCED_PAGES):
             page = await self._page(
                 "/trades/perpetualMarket", listed, createdBeforeOrAt=_iso(until)
             )
-            dead, oldest, count = parse_history_trades(page, apart, new)
+            dead, oldest, count = parse_history_trades(page, listed, new)
             found += dead
             if oldest is None or oldest < start_ms or count < ROWS:
                 return found
