@@ -103,17 +103,20 @@ def test_unit_of_rest_amounts_is_told_by_whole_lots(bitget):
 
 
 def test_history_of_liquidations_needs_a_known_unit(bitget):
-    row = {"symbol": "APEUSDT", "side": "buy", "price": "0.1649", "ts": str(AT - 1_000)}
+    row = {"symbol": "APEUSDT", "side": "buy", "price": "0.1649"}
 
-    def asked(amount: str) -> list[float]:
-        page = {"list": [{**row, "amount": amount}], "cursor": ""}
+    def asked(amount: str, ts: int = AT - 1_000) -> list[float]:
+        page = {"list": [{**row, "amount": amount, "ts": str(ts)}], "cursor": ""}
+        bitget.our_ms = lambda: ts + 1_000
         Replies({"/liquidations": {"code": "00000", "data": page}}).answer(bitget)
-        call = bitget.fetch_history("bitget:APEUSDT", "liquidations", AT - 9_999, AT)
+        call = bitget.fetch_history("bitget:APEUSDT", "liquidations", AT - 9_999, ts + 1)
         return asyncio.run(call)["qty"].to_pylist()
 
     assert asked("13.70319") == pytest.approx([83.1])
-    assert asked("83.1") == pytest.approx([83.1])
-    assert asked("13.712345678") == []
+    assert asked("83.1", AT + 2_000) == pytest.approx([83.1])
+    assert asked("13.712345678", AT + 5_000) == []
+    # The same order in the other unit was told before.
+    assert asked("13.70319", AT + 2_000) == []
     call = bitget.fetch_history("bitget:APEUSDT", "liquidations", 0, AT - 4 * 86_400_000)
     assert asyncio.run(call) is None
 
