@@ -24,15 +24,11 @@ from numpy.typing import NDArray
 
 from liqheat.engine import kernels
 from liqheat.engine.flow import PHI
-from liqheat.engine.heatmap import (
-    HeatmapParams,
-    bar_matrix,
-    build_heatmap,
-    price_edges,
-    rows_for,
-)
+from liqheat.engine.grid import price_edges, rows_for
+from liqheat.engine.heatmap import HeatmapParams, build_heatmap
 from liqheat.engine.leverage import LOG_BIN, N_BINS, build_bank
 from liqheat.engine.live import LiveHeatmap
+from liqheat.engine.params import bar_matrix
 from liqheat.market.events import Bars
 from liqheat.market.instrument import instrument
 

@@ -35,7 +35,7 @@ from engine import synthetic
 from liqheat.config import load_config
 from liqheat.market.events import Bar
 from liqheat.serve import replies
-from liqheat.serve.run import FeedBus, Server, running
+from liqheat.serve.run import Server, SourceBus, running
 from liqheat.service import Feed, Query, Service
 from liqheat.store import Store
 
@@ -70,7 +70,7 @@ def fill(store: Store, bars: Any) -> None:
 
 
 @contextlib.asynccontextmanager
-async def world() -> AsyncIterator[tuple[Server, Service, FeedBus, Any]]:
+async def world() -> AsyncIterator[tuple[Server, Service, SourceBus, Any]]:
     bars = synthetic(DAYS * 1440 + 2_000)
     with tempfile.TemporaryDirectory() as folder, Store.open(Path(folder)) as store:
         fill(store, bars[: DAYS * 1440])
@@ -78,7 +78,7 @@ async def world() -> AsyncIterator[tuple[Server, Service, FeedBus, Any]]:
         config = load_config({"data_dir": folder, "port": 0}, environ={})
         server = Server(config)
         async with running(config, [feed], server) as service:
-            yield server, service, FeedBus(service, feed), bars
+            yield server, service, SourceBus(service, feed), bars
 
 
 async def timed(times: int, work: Callable[[], Any]) -> list[float]:
@@ -156,7 +156,7 @@ def number_of(frame: bytes) -> int:
     return round(struct.unpack_from("<f", frame, 29)[0] * 1e4)
 
 
-async def bench_push(server: Server, bus: FeedBus, bars: Any, seconds: float) -> None:
+async def bench_push(server: Server, bus: SourceBus, bars: Any, seconds: float) -> None:
     """Measure from ``publish`` to the frame's arrival; updates come 100 a second."""
     i, rate = DAYS * 1440, 100
     sent: dict[int, float] = {}
@@ -265,7 +265,7 @@ async def _viewers(port: int, count: int, ready: Any, stop: Any, results: Any) -
 
 
 async def bench_fan_out(
-    server: Server, bus: FeedBus, bars: Any, count: int, seconds: int
+    server: Server, bus: SourceBus, bars: Any, count: int, seconds: int
 ) -> None:
     context = multiprocessing.get_context("spawn")
     ready, stop, results = context.Event(), context.Event(), context.Queue()

@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from liqheat.engine import MODEL_VERSION
+    from liqheat.engine.band import Band
     from liqheat.engine.heatmap import (
         Column,
         Heatmap,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         build_heatmap,
     )
     from liqheat.engine.live import LiveHeatmap
+    from liqheat.engine.weights import Weights
     from liqheat.errors import (
         BadInputError,
         ConfigError,
@@ -35,17 +37,19 @@ if TYPE_CHECKING:
         UnavailableError,
     )
     from liqheat.exchanges.files import read_bars
-    from liqheat.market.events import Bars, Liquidation
+    from liqheat.market.events import Bars, Liquidation, Liquidations
     from liqheat.market.instrument import Instrument, MarginTier, instrument
     from liqheat.market.margin import liquidation_price
     from liqheat.serve.export import write_heatmap
     from liqheat.serve.plot import save_png
     from liqheat.serve.wire import decode_picture
     from liqheat.store import Store
+    from liqheat.study.calibrate import calibrate
 
 __all__ = [
     "MODEL_VERSION",
     "BadInputError",
+    "Band",
     "Bars",
     "Column",
     "ConfigError",
@@ -54,6 +58,7 @@ __all__ = [
     "Instrument",
     "LiqheatError",
     "Liquidation",
+    "Liquidations",
     "LiveHeatmap",
     "MarginTier",
     "Quality",
@@ -61,8 +66,10 @@ __all__ = [
     "Store",
     "StoreError",
     "UnavailableError",
+    "Weights",
     "__version__",
     "build_heatmap",
+    "calibrate",
     "decode_picture",
     "instrument",
     "liquidation_price",
@@ -74,16 +81,19 @@ __all__ = [
 _HOMES = {
     "engine": "MODEL_VERSION",
     "engine.heatmap": "Column Heatmap HeatmapParams Quality build_heatmap",
+    "engine.band": "Band",
     "engine.live": "LiveHeatmap",
+    "engine.weights": "Weights",
     "errors": "BadInputError ConfigError LiqheatError ServeError StoreError UnavailableError",
     "exchanges.files": "read_bars",
-    "market.events": "Bars Liquidation",
+    "market.events": "Bars Liquidation Liquidations",
     "market.instrument": "Instrument MarginTier instrument",
     "market.margin": "liquidation_price",
     "serve.export": "write_heatmap",
     "serve.plot": "save_png",
     "serve.wire": "decode_picture",
     "store": "Store",
+    "study.calibrate": "calibrate",
 }
 
 

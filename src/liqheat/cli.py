@@ -18,6 +18,7 @@ import click
 
 from liqheat import __version__
 from liqheat.errors import BadInputError, LiqheatError
+from liqheat.study.commands import Tools, study_group
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -76,6 +77,19 @@ def _address(command: F) -> F:
     return click.option("--host", help="Address to listen on.  [127.0.0.1]")(command)
 
 
+def _exchanges(command: F) -> F:
+    for option in (
+        click.option(
+            "--coins", metavar="LIST", help="Coins to collect.  [BTC,ETH,SOL,XRP,DOGE]"
+        ),
+        click.option(
+            "--exchanges", metavar="LIST", help="Exchanges to collect from.  [all]"
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def _simulation(command: F) -> F:
     for option in (
         click.option("--regime", help="Regime of the simulated market.  [base]"),
@@ -95,6 +109,7 @@ def _simulation(command: F) -> F:
 
 @cli.command()
 @_address
+@_exchanges
 @_simulation
 @click.option("--instrument", help="Instrument to replay, exchange:symbol.")
 @click.option("--replay", metavar="PATH", help="Play a data folder or files back.")
@@ -105,7 +120,8 @@ def _simulation(command: F) -> F:
 def up(**flags: Any) -> None:
     """Collect, serve and show: everything, in one process.
 
-    Shows a replay if asked for; else the data in the store; else the simulated market.
+    Shows a replay if asked for; else live data of the exchanges and what is stored; where no
+    exchange can be reached and nothing is stored, the simulated market.
     """
     from liqheat.serve import run
 
@@ -122,14 +138,19 @@ def serve(**flags: Any) -> None:
 
 
 @cli.command()
+@_exchanges
 @_simulation
 def collect(**flags: Any) -> None:
-    """Fill the store without serving."""
+    """Fill the store without serving: history first, then what happens, until stopped."""
+    from liqheat.market.units import DAY_MS
     from liqheat.serve import run
 
     config = _config(**flags)
     with _progress("days") as progress:
-        run.collect_only(config, _say, progress)
+        run.collect_only(
+            config, _say,
+            lambda name, done, total: progress(done // DAY_MS, -(-total // DAY_MS), name),
+        )  # fmt: skip
 
 
 # -- data ----------------------------------------------------------------------------------
@@ -316,6 +337,15 @@ def doctor(as_json: bool) -> None:
         sys.exit(1)
 
 
+def _study_tools() -> Tools:
+    def now_ms() -> int:
+        from liqheat.exchanges.base import wall_clock_ms
+
+        return wall_clock_ms()
+
+    return Tools(lambda: _config().folder, _progress, _print_json, _time_ms, now_ms)
+
+
 # -- printing ------------------------------------------------------------------------------
 
 
@@ -349,6 +379,9 @@ def _progress(unit: str) -> Iterator[Callable[[int, int, str], None]]:
             shown.update(tasks[name], completed=done, total=total, rate=rate)
 
         yield update
+
+
+cli.add_command(study_group(_study_tools()))
 
 
 def _fail(line: str, code: int) -> NoReturn:

@@ -20,6 +20,7 @@ import platformdirs
 from msgspec import Meta
 
 from liqheat.errors import ConfigError
+from liqheat.exchanges.directory import EXCHANGES
 
 PREFIX = "LIQHEAT_"
 FILE_NAME = "liqheat.toml"
@@ -42,6 +43,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     allowed_origins: tuple[str, ...] = ()
     #: Never try to reach an exchange.
     offline: bool = False
+    #: Exchanges to collect from, and the coins whose instruments are wanted.
+    exchanges: tuple[str, ...] = tuple(EXCHANGES)
+    coins: tuple[str, ...] = ("BTC", "ETH", "SOL", "XRP", "DOGE")
+    #: A server which stands in for every exchange, for tests.
+    exchange_urls: str | None = None
     #: File or data folder to play back instead of a live market.
     replay: str | None = None
     #: Speed of the replay or the simulated market: seconds of market time per second.
@@ -65,6 +71,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 NAMES = Config.__struct_fields__
+#: Settings which are lists; as text, separated by commas.
+_LISTS = ("allowed_origins", "exchanges", "coins")
 #: What people write in an environment variable, besides true, false, 1 and 0.
 _BOOLEANS = {"yes": True, "on": True, "no": False, "off": False}
 
@@ -104,6 +112,8 @@ def load_config(
             settings[name] = _checked(name, value, where)
     config = Config(**settings)
     _check_folder(config)
+    _check_exchanges(config.exchanges)
+    _check_coins(config.coins)
     return config
 
 
@@ -125,8 +135,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
             continue
         name = key.removeprefix(PREFIX).lower()
         _refuse_unknown(name, key, "environment", PREFIX)
-        listed = name == "allowed_origins"
-        out[name] = [part.strip() for part in value.split(",")] if listed else value
+        out[name] = value
     return out
 
 
@@ -161,8 +170,31 @@ def _checked(name: str, value: Any, where: str) -> Any:
     kind = next(f.type for f in msgspec.structs.fields(Config) if f.name == name)
     if kind is bool:
         value = _BOOLEANS.get(str(value).lower(), value)
+    if name in _LISTS and isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if name == "coins" and isinstance(value, list):
+        value = [str(coin).upper() for coin in value]
     try:
         return msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
         words = str(error).partition(" - at")[0]
         raise ConfigError(f"{where}: {name} = {value!r} cannot be used: {words}") from None
+
+
+def _check_exchanges(names: tuple[str, ...]) -> None:
+    for name in names:
+        if name not in EXCHANGES:
+            near = difflib.get_close_matches(name, EXCHANGES, n=1, cutoff=0.5)
+            do = (
+                f"did you mean {near[0]}?" if near else f"use any of {', '.join(EXCHANGES)}"
+            )
+            raise ConfigError(f"exchanges: there is no {name[:40]!r}; {do}")
+
+
+def _check_coins(coins: tuple[str, ...]) -> None:
+    for coin in coins:
+        if not (coin.isascii() and coin.isalnum() and coin == coin.upper()):
+            raise ConfigError(
+                f"coins: {coin[:40]!r} is no coin; write them as BTC,ETH (instruments are "
+                "found by the exchange)"
+            )

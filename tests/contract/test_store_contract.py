@@ -10,7 +10,7 @@ import pytest
 
 from liqheat.errors import BadInputError, UnavailableError, UnknownInstrumentError
 from liqheat.market.instrument import instrument as shipped
-from liqheat.store import SCHEMAS, Store, WriteResult
+from liqheat.store import SCHEMAS, Span, Store, WriteResult
 from tests.conftest import (
     MINUTE,
     T0,
@@ -289,7 +289,7 @@ def test_the_finest_interval_covering_the_range_is_picked(store):
     assert (
         store.load_bars(BTC, end - 90 * MINUTE, interval_ms=300_000).interval_ms == 300_000
     )
-    assert store.span("bars", BTC).rows == 1_000
+    assert store.span("bars", BTC) == Span(T0, end, 1_100, MINUTE)
 
 
 def test_spans_and_instruments_follow_the_writes(store):

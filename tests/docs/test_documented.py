@@ -115,9 +115,17 @@ def test_the_documented_reader_reads_the_binary_body(root):
     assert np.allclose(edges, heat.price_edges, rtol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["", *cli.cli.commands])
-def test_flags_are_documented_with_their_command(name, root):
-    command = cli.cli.commands[name] if name else cli.cli
+def commands():
+    """Yield (name, command): the program, its commands, and those of its groups."""
+    yield "", cli.cli
+    for name, command in cli.cli.commands.items():
+        yield name, command
+        for part, inner in getattr(command, "commands", {}).items():
+            yield f"{name} {part}", inner
+
+
+@pytest.mark.parametrize(("name", "command"), [*commands()])
+def test_flags_are_documented_with_their_command(name, command, root):
     text = (root / "docs/cli.md").read_text()
     assert f"`liqheat {name}".strip() in text
     for option in command.params:
@@ -148,7 +156,10 @@ def test_commands_in_documents_exist(markdown, root):
             name = next(iter(group), None)
             known = {o for p in cli.cli.params for o in (*p.opts, *p.secondary_opts)}
             if name is not None:
-                params = cli.cli.commands[name].params
+                command = cli.cli.commands[name]
+                inner = getattr(command, "commands", {})
+                params = [*command.params]
+                params += [p for word in words if word in inner for p in inner[word].params]
                 known |= {o for p in params for o in (*p.opts, *p.secondary_opts)}
             used = [w.split("=")[0] for w in words if w.startswith("-")]
             bad = [w for w in used if w not in known | {"-h", "--help"}]

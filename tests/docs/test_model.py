@@ -4,20 +4,48 @@ import re
 
 import pytest
 
-from liqheat.engine import flow, heatmap, kernels, leverage, render
+from liqheat.engine import (
+    fit,
+    flow,
+    grid,
+    heatmap,
+    kernels,
+    learn,
+    leverage,
+    params,
+    positions,
+    quality,
+    render,
+    throttle,
+)
 from liqheat.market import margin
 
 #: Places in arrays and units: no choices of the method.
 NOT_METHOD = {
     "OPEN_INTEREST", "VOLUME_SINCE", "N_FLOW", "BASE", "BOUNDARY", "STARTED", "END_MS",
     "LEVEL_LONG", "LEVEL_SHORT", "OUTSIDE_LONG", "OUTSIDE_SHORT", "CAPPED", "N_ACCOUNT",
-    "HOUR_MS", "DAY_MS", "CANDLE", "MODEL_VERSION", "MODELS", "INTERVAL_MS",
+    "HOUR_MS", "DAY_MS", "MINUTE_MS", "SECOND_MS", "CANDLE", "CALIBRATED",
+    "MODEL_VERSION", "MODELS", "INTERVAL_MS",
     "F32", "F64", "I64", "F",
 }  # fmt: skip
 
 
 def constants():
-    for module in (margin, flow, leverage, kernels, render, heatmap):
+    for module in (
+        margin,
+        flow,
+        leverage,
+        kernels,
+        render,
+        fit,
+        learn,
+        throttle,
+        params,
+        grid,
+        quality,
+        heatmap,
+        positions,
+    ):
         for name, value in vars(module).items():
             if name.isupper() and name not in NOT_METHOD:
                 yield name, value

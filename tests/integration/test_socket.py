@@ -36,17 +36,20 @@ def test_snapshot_then_deltas_equal_a_fresh_snapshot(tmp_path) -> None:
     run(check, tmp_path)
 
 
-def test_live_bars_of_another_interval_are_not_drawn_and_said(tmp_path) -> None:
+def test_live_bars_of_another_interval_continue_the_picture(tmp_path) -> None:
     async def check(w: World) -> None:
         async with viewer(w) as v:
-            end, seq = int(w.bars.start_ms[w.next]), v.state.seq
-            w.bus.publish(Bar(SYMBOL, end, 5 * MINUTE, 1, 1, 1, 1, 1))
+            end, last = int(w.bars.start_ms[w.next]), float(w.bars.close[w.next - 1])
+            assert v.picture.step_ms == MINUTE
+            for k in range(3):
+                start = end + 5 * k * MINUTE
+                w.bus.publish(Bar(SYMBOL, start, 5 * MINUTE, last, last, last, last, 9.0))
+            # No column may be shorter than the bars it is made of.
+            await v.until(lambda: v.picture.step_ms == 5 * MINUTE)
             await v.quiet()
+            assert v.picture.candles[3, -1] == np.float32(last)
             [watched] = w.service._markets[SYMBOL].views.values()
-            status = w.service.status(watched.view.query, watched.view)
-            assert status.note.startswith("Live bars are 5m, the history drawn is 1m")
-            assert status.data_ms == end
-            assert v.state.seq == seq
+            assert watched.view.end_ms == end + 15 * MINUTE
             assert_fresh(w, v)
 
     run(check, tmp_path)

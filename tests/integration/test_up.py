@@ -25,6 +25,8 @@ class Up:
 
     def __init__(self, folder: Path, *args: str, command: str = "up") -> None:
         env = {k: v for k, v in os.environ.items() if not k.startswith("LIQHEAT_")}
+        # Nobody listens there: every exchange is out of reach at once.
+        env["LIQHEAT_EXCHANGE_URLS"] = "http://127.0.0.1:1"
         if command == "up":
             args = ("--no-browser", *args)
         self.process = subprocess.Popen(
@@ -62,8 +64,29 @@ class Up:
         return self.process.returncode
 
 
-def test_nothing_stored_is_the_simulated_market_in_its_own_folder(tmp_path) -> None:
+def test_no_exchange_and_nothing_stored_is_the_simulated_market(tmp_path) -> None:
     up = Up(tmp_path, "--history-days", "1")
+    try:
+        health = up.until(
+            "/api/v1/health",
+            lambda r: r["exchanges"] and r["exchanges"][0]["state"] == "live",
+        )
+        assert "still trying" in health["exchanges"][0]["detail"]
+        up.until("/api/v1/health", lambda r: states(r)["binance"]["state"] == "down")
+        rows = up.get("/api/v1/instruments")
+        assert {row["mode"] for row in rows["instruments"]} == {"simulated"}
+    finally:
+        up.stop()
+    [line] = [line for line in up.lines if "SIMULATED" in line]
+    assert "no exchange can be reached" in line
+
+
+def states(health: Any) -> dict[str, Any]:
+    return {one["exchange"]: one for one in health["exchanges"]}
+
+
+def test_offline_nothing_stored_is_the_simulated_market_in_its_own_folder(tmp_path) -> None:
+    up = Up(tmp_path, "--history-days", "1", "--offline")
     try:
         assert any("SIMULATED" in line for line in up.lines)
         rows = up.until(
@@ -87,7 +110,7 @@ def test_nothing_stored_is_the_simulated_market_in_its_own_folder(tmp_path) -> N
 
 
 def goes_on(tmp_path: Path, folder: Path, start_ms: int) -> None:
-    up = Up(tmp_path, "--history-days", "1")
+    up = Up(tmp_path, "--history-days", "1", "--offline")
     up.until("/api/v1/health", lambda r: r["status"] == "ok")
     assert up.stop(signal.SIGTERM) in (0, -signal.SIGTERM, 143)
     with Store.open(folder, mode="r") as store:

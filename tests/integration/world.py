@@ -13,7 +13,7 @@ import websockets
 
 from liqheat.config import load_config
 from liqheat.market.events import Bars, OpenInterest
-from liqheat.serve.run import FeedBus, Server, running
+from liqheat.serve.run import Server, SourceBus, running
 from liqheat.service import Feed, Service
 from liqheat.service.picture import Delta, Picture
 from liqheat.store import Store
@@ -29,7 +29,7 @@ FIRST = DAYS * 1440
 class World:
     server: Server
     service: Service
-    bus: FeedBus
+    bus: SourceBus
     store: Store
     bars: Bars
     http: httpx.AsyncClient
@@ -68,7 +68,7 @@ async def world(
         async with running(config, [feed], server) as service:
             service.clock_ms = service.catalogue._clock_ms = lambda: clock[0]
             async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
-                yield World(server, service, FeedBus(service, feed), store, bars, http)
+                yield World(server, service, SourceBus(service, feed), store, bars, http)
 
 
 def run(

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liqheat.engine import kernels
-from liqheat.engine.heatmap import HeatmapParams, bar_matrix, build_heatmap
+from liqheat.engine.heatmap import HeatmapParams, build_heatmap
 from liqheat.engine.leverage import LOG_BIN, build_bank
 from liqheat.engine.live import LiveHeatmap
+from liqheat.engine.params import bar_matrix
 from liqheat.engine.reference import ReferenceLedger
 from liqheat.market.events import Bars
 from liqheat.market.instrument import instrument

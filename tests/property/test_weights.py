@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liqheat.engine import MODEL_VERSION
-from liqheat.engine.heatmap import HeatmapParams, bar_matrix, build_heatmap
+from liqheat.engine.heatmap import HeatmapParams, build_heatmap
 from liqheat.engine.leverage import build_bank
 from liqheat.engine.live import LiveHeatmap
+from liqheat.engine.params import bar_matrix
 from liqheat.engine.sweeps import swept
 from liqheat.engine.weights import Weights
 from liqheat.errors import BadInputError
@@ -30,7 +31,8 @@ def weights(as_of_ms: int, log_gain: Any = None, **changes: Any) -> Weights:
     given: dict[str, Any] = {
         "instrument": BTC.name, "model_version": MODEL_VERSION, "as_of_ms": as_of_ms,
         "data_start_ms": 0, "method": "fitted", "completeness": "full", "events": 9,
-        "log_gain": tuple(gain), "covariance": (0.0,) * (K * (K + 1) // 2), "event_size": 1.0,
+        "log_gain": tuple(gain), "side_gain": 0.0,
+        "covariance": (0.0,) * ((K + 1) * (K + 2) // 2), "event_size": 1.0,
         "shape": 3.0, "feed_share": 1.0,
     }  # fmt: skip
     return Weights(**{**given, **changes})
@@ -41,7 +43,9 @@ def dated(draw: st.DrawFn, bars: Bars) -> list[Weights]:
     first, last = int(bars.start_ms[0]), int(bars.start_ms[-1]) + bars.interval_ms
     days = draw(st.lists(st.integers(first, last), max_size=4, unique=True))
     rng = np.random.default_rng(draw(st.integers(0, 999)))
-    return [weights(day, rng.normal(0, 1, K)) for day in sorted(days)]
+    return [
+        weights(day, rng.normal(0, 1, K), side_gain=rng.normal()) for day in sorted(days)
+    ]
 
 
 def params(bars: Bars, mix: Any = None) -> HeatmapParams:

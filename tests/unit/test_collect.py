@@ -1,14 +1,14 @@
 """Collecting: backfill of what is missing, batches, gaps, and stopping at any moment."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from liqheat import collect
-from liqheat.errors import StoreError, UnavailableError
+from liqheat.errors import ExchangeError, RefusedError, StoreError, UnavailableError
 from liqheat.exchanges.base import Coverage
 from liqheat.market.events import (
     Bar,
@@ -102,6 +102,14 @@ def store(tmp_path):
         yield opened
 
 
+async def until(holds: Callable[[], Any]) -> None:
+    for _ in range(1_000):
+        if holds():
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail("it never came")
+
+
 def liquidation(at: int, qty: float = 1.0) -> Liquidation:
     return Liquidation(SYMBOL, at, "long", 6e4, "fill", qty, 6e4 * qty)
 
@@ -113,9 +121,9 @@ def test_first_start_fetches_history_and_tells_what_there_is_not(store) -> None:
     assert store.span("bars", SYMBOL).rows == N
     assert store.span("open_interest", SYMBOL).rows >= N - 1
     gaps = [gap for gap in store.gaps(SYMBOL) if gap.kind == "mark"]
-    assert [gap.reason for gap in gaps] == ["fake has no history of mark"]
-    assert seen[-1] == (SYMBOL, "bars", 2 * DAY, 2 * DAY)
-    assert [state for state, _ in heard.states] == ["starting", "live", "ended"]
+    assert {gap.reason for gap in gaps} == {"fake has no history of mark"}
+    assert seen[-1] == ("fake", 6 * DAY, 6 * DAY)
+    assert [state for state, _ in heard.states] == ["starting", "starting", "live", "ended"]
     assert exchange.streamed_from == [clock_of(bars)]
 
 
@@ -142,10 +150,92 @@ def test_restart_fetches_only_what_is_missing(store) -> None:
     run(FakeExchange(bars[:1000]), store, Heard())
     exchange = FakeExchange(bars)
     run(exchange, store, Heard())
-    asked = [(start, end) for kind, start, end in exchange.asked if kind == "bars"]
-    stored_end = int(bars.start_ms[1000])
-    assert asked == [(stored_end, clock_of(bars))]
+    asked = sorted((start, end) for kind, start, end in exchange.asked if kind == "bars")
+    stored_end, now = int(bars.start_ms[1000]), clock_of(bars)
+    assert asked == [(stored_end, now - DAY), (now - DAY, now)]
     assert store.span("bars", SYMBOL).rows == N
+    # What the exchange has not is not asked for again, but for the time since.
+    asked = [(start, end) for kind, start, end in exchange.asked if kind == "mark"]
+    assert min(asked)[0] == stored_end
+
+
+def test_the_newest_history_comes_first_and_the_rest_beside_the_stream(store) -> None:
+    bars = market(N)
+    exchange, order = FakeExchange(bars), []
+    fetch, stream = exchange.fetch_history, exchange.stream
+
+    async def fetch_history(name: str, kind: str, start: int, end: int) -> Any:
+        order.append((kind, end == clock_of(bars)))
+        return await fetch(name, kind, start, end)
+
+    def streaming(names: Sequence[str], start: int) -> Any:
+        order.append("stream")
+        return stream(names, start)
+
+    exchange.fetch_history, exchange.stream = fetch_history, streaming
+    run(exchange, store, Heard())
+    assert order[:3] == [("open_interest", True), ("mark", True), ("bars", True)]
+    rest = [one for one in order[3:] if one != "stream"]
+    assert len(rest) == len(order) - 4 == 3
+    assert rest == [("open_interest", False), ("mark", False), ("bars", False)]
+
+
+def test_a_fetch_that_fails_beside_the_stream_is_tried_again(store, monkeypatch) -> None:
+    monkeypatch.setattr(collect, "FIRST_WAIT_S", 0.01)
+    bars = market(N)
+    exchange, failures = FakeExchange(bars), [2]
+    fetch = exchange.fetch_history
+
+    async def fetch_history(name: str, kind: str, start: int, end: int) -> Any:
+        if end < clock_of(bars) and failures[0]:
+            failures[0] -= 1
+            raise ExchangeError("fake", "busy")
+        return await fetch(name, kind, start, end)
+
+    exchange.fetch_history = fetch_history
+    run(exchange, store, heard := Heard())
+    assert failures == [0]
+    assert store.span("bars", SYMBOL).rows == N
+    assert "down" not in [state for state, _ in heard.states]
+
+
+def test_a_refusal_is_said_and_not_retried_at_once(store, monkeypatch) -> None:
+    monkeypatch.setattr(collect, "REFUSED_WAIT_S", 0.01)
+    bars = market(N)
+    exchange, heard = FakeExchange(bars), Heard()
+    exchange.fail = [RefusedError("fake", "refused in this region", code=451)]
+    run(exchange, store, heard)
+    assert [state for state, _ in heard.states].count("refused") == 1
+    assert "refused in this region" in dict(heard.states)["refused"]
+
+
+def test_a_hole_is_mended_while_the_stream_runs(store, monkeypatch) -> None:
+    monkeypatch.setattr(collect, "MEND_S", 0.01)
+    bars = market(N)
+    exchange = FakeExchange(bars)
+    exchange.hold = True
+    fetch = exchange.fetch_history
+    patchy = [True]
+
+    async def fetch_history(name: str, kind: str, start: int, end: int) -> Any:
+        table = await fetch(name, kind, start, end)
+        if kind == "bars" and patchy[0] and end == clock_of(bars):
+            return pa.concat_tables([table.slice(0, 100), table.slice(110)])
+        return table
+
+    exchange.fetch_history = fetch_history
+
+    async def main() -> None:
+        task = asyncio.create_task(
+            collect.run(exchange, store, Heard(), clock_ms=lambda: clock_of(bars))  # type: ignore[arg-type]
+        )
+        await until(lambda: store.gaps(SYMBOL, interval_ms=MINUTE))
+        patchy[0] = False
+        await until(lambda: store.read("bars", SYMBOL).num_rows == N)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(main())
 
 
 def test_hole_between_stored_bars_is_mended(store) -> None:

@@ -29,7 +29,7 @@ def test_inverse_contracts_are_usd_at_the_price() -> None:
     one = listed("inverse", 100.0)
     assert one.trade(NOW, 50_000.0, 5.0, "sell").qty == pytest.approx(0.01)
     dead = one.liquidation(NOW, "short", 40_000.0, "bankruptcy", 4.0, "full", 50_000.0)
-    assert (dead.qty, dead.notional_usd) == pytest.approx((0.008, 400.0))
+    assert (dead.qty, dead.notional_usd) == pytest.approx((0.01, 400.0))
 
 
 def test_a_liquidation_takes_the_mark_of_its_time_only() -> None:

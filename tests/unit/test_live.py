@@ -7,7 +7,9 @@ import pytest
 
 from liqheat.market.events import Bars
 from liqheat.market.instrument import instrument
-from liqheat.service.live import BarRow, LiveView, build_view
+from liqheat.service.history import BarRow, History
+from liqheat.service.live import LiveView
+from liqheat.service.part import build_view
 from liqheat.service.picture import Delta, Picture
 from liqheat.service.query import Query
 from tests.market import MINUTE, SYMBOL, market
@@ -16,14 +18,11 @@ QUERY = Query(SYMBOL, range="12h", step="5m", bins=200)
 
 
 def row(bars: Bars, i: int) -> BarRow:
-    return BarRow(
-        int(bars.start_ms[i]),
-        *(float(getattr(bars, name)[i]) for name in BarRow._fields[1:]),
-    )
+    return History.of(bars[i : i + 1]).rows()[0]
 
 
 def view_of(bars: Bars, query: Query = QUERY) -> LiveView:
-    return LiveView(query, "live", build_view(query, bars, instrument(SYMBOL)))
+    return LiveView(query, "live", build_view(query, History.of(bars), instrument(SYMBOL)))
 
 
 class Client:
@@ -129,7 +128,7 @@ def test_bar_after_a_hole_leaves_the_view_outdated() -> None:
          for n in ("start_ms", "open", "high", "low", "close", "qty", "open_interest_qty")}
     )  # fmt: skip
     seq = view.seq
-    view.adopt(build_view(QUERY, holed, instrument(SYMBOL)))
+    view.adopt(build_view(QUERY, History.of(holed), instrument(SYMBOL)))
     assert not view.outdated
     assert view.seq == seq + 1
     assert np.isnan(view.picture().candles[3]).sum() == 1
@@ -156,7 +155,7 @@ def test_window_drops_its_oldest_columns_now_and_then() -> None:
             assert view.columns == wanted
         assert wanted - 1 <= view.columns <= wanted + wanted // 8 + 1
         if view.outdated:
-            view.adopt(build_view(QUERY, bars[: i + 1], instrument(SYMBOL)))
+            view.adopt(build_view(QUERY, History.of(bars[: i + 1]), instrument(SYMBOL)))
     assert drops >= 3
     assert view.t0_ms + view.columns * view.step_ms == end_of(bars)
 

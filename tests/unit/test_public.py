@@ -7,11 +7,11 @@ import liqheat
 
 #: Names others build on: changing this list is a change of the contract.
 FROZEN = [
-    "MODEL_VERSION", "BadInputError", "Bars", "Column", "ConfigError", "Heatmap",
-    "HeatmapParams", "Instrument", "LiqheatError", "Liquidation", "LiveHeatmap", "MarginTier",
-    "Quality", "ServeError", "Store", "StoreError", "UnavailableError", "__version__",
-    "build_heatmap", "decode_picture", "instrument", "liquidation_price", "read_bars",
-    "save_png", "write_heatmap",
+    "MODEL_VERSION", "BadInputError", "Band", "Bars", "Column", "ConfigError", "Heatmap",
+    "HeatmapParams", "Instrument", "LiqheatError", "Liquidation", "Liquidations", "LiveHeatmap",
+    "MarginTier", "Quality", "ServeError", "Store", "StoreError", "UnavailableError", "Weights",
+    "__version__", "build_heatmap", "calibrate", "decode_picture", "instrument",
+    "liquidation_price", "read_bars", "save_png", "write_heatmap",
 ]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from liqheat.errors import BadInputError
 from liqheat.market.events import Bars
 from liqheat.market.units import INTERVAL_MS, RANGE_MS
 from liqheat.serve.replies import HeatmapQuery
+from liqheat.service.history import History
 from liqheat.service.query import (
     Query,
     UnknownParameterError,
@@ -112,7 +113,7 @@ def test_impossible_step_says_which_are_possible(query, interval, words) -> None
 def test_rows_hold_the_window_and_the_near_levels(close) -> None:
     found = bars(close=close)
     window = choose_window(Query("a:B"), MINUTE, NOW, NOW + 10 * MINUTE)
-    low, high = choose_rows(Query("a:B"), found, window)
+    low, high = choose_rows(Query("a:B"), History.of(found), window)
     assert low < 90 * 0.97
     assert high > 110 * 1.03
     assert low < close * 0.92
@@ -124,7 +125,8 @@ def test_rows_hold_the_window_and_the_near_levels(close) -> None:
 def test_rows_do_not_shift_with_small_moves() -> None:
     window = choose_window(Query("a:B"), MINUTE, NOW, NOW + 10 * MINUTE)
     edges = {
-        choose_rows(Query("a:B"), bars(close=100 + d / 100), window) for d in range(50)
+        choose_rows(Query("a:B"), History.of(bars(close=100 + d / 100)), window)
+        for d in range(50)
     }
     assert len(edges) <= 2
     for low, high in edges:
@@ -135,7 +137,7 @@ def test_rows_do_not_shift_with_small_moves() -> None:
 def test_given_edges_stand() -> None:
     query = Query("a:B", price_min=50.0, price_max=60.0)
     window = choose_window(query, MINUTE, NOW, NOW + 10 * MINUTE)
-    assert choose_rows(query, bars(), window) == (50.0, 60.0)
+    assert choose_rows(query, History.of(bars()), window) == (50.0, 60.0)
     assert not is_too_near(query, 1000.0, 50.0, 60.0)
 
 
@@ -143,7 +145,7 @@ def test_one_given_edge_beyond_the_prices_is_refused() -> None:
     query = Query("a:B", price_min=500.0)
     window = choose_window(query, MINUTE, NOW, NOW + 10 * MINUTE)
     with pytest.raises(BadInputError, match="leaves no rows"):
-        choose_rows(query, bars(), window)
+        choose_rows(query, History.of(bars()), window)
 
 
 def test_steps_of_the_query_are_intervals() -> None:

@@ -14,6 +14,7 @@ from liqheat.market.events import Bar, Bars, Liquidation, MarkPrice, OpenInteres
 from liqheat.service import Feed
 from liqheat.service.cache import BuildCache, BusyError
 from liqheat.service.feeds import Catalogue
+from liqheat.service.history import History
 from liqheat.service.tape import MAX_LIQUIDATIONS, Tape
 from liqheat.store import Store
 from tests.market import DAY, MINUTE, SYMBOL, T0, bar, fill, market
@@ -29,10 +30,11 @@ def play(tape: Tape, bars: Bars, first: int, last: int) -> None:
 def test_tape_continues_stored_bars_as_the_store_would() -> None:
     bars, tape = market(50), Tape()
     play(tape, bars, 10, 50)
-    whole = tape.extend(bars[:30])
+    whole = tape.extend(History.of(bars[:30])).bars
     for name in ("start_ms", "close", "qty", "open_interest_qty"):
         np.testing.assert_array_equal(getattr(whole, name), getattr(bars, name))
-    assert tape.extend(bars) is bars
+    stored = History.of(bars)
+    assert tape.extend(stored) is stored
     assert [row.start_ms for row in tape.after(int(bars.start_ms[48]))] == [
         int(bars.start_ms[48]), int(bars.start_ms[49]),
     ]  # fmt: skip
@@ -46,7 +48,9 @@ def test_tape_takes_each_bar_once_and_forgets_another_interval() -> None:
     five = Bar(SYMBOL, T0 + 5 * MINUTE, 5 * MINUTE, 1, 1, 1, 1, 1)
     assert tape.take(five)
     assert len(tape.closed) == 1
-    assert tape.extend(bars) is bars
+    joined = tape.extend(History.of(bars))
+    assert joined.length_ms.tolist() == [MINUTE] * 5 + [5 * MINUTE]
+    assert joined.bars.start_ms[-1] == T0 + 9 * MINUTE
 
 
 def test_tape_reads_old_open_interest_as_none() -> None:

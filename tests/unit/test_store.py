@@ -9,7 +9,6 @@ import textwrap
 import threading
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from adbc_driver_sqlite import dbapi
@@ -23,7 +22,7 @@ from liqheat.errors import (
 )
 from liqheat.store import Span, Store, WriteResult, schema
 from liqheat.store.sqlite import FILE_NAME
-from liqheat.store.views import finest_covering, merge_gaps
+from liqheat.store.views import covered, finest_covering, merge_gaps
 from tests.conftest import MINUTE, T0, make_bars
 
 BTC = "binance:BTCUSDT"
@@ -434,4 +433,21 @@ def test_merge_gaps_without_bars_returns_what_was_recorded():
     from liqheat.market.events import Gap
 
     gap = Gap(BTC, T0, T0 + MINUTE, "bars", "down")
-    assert merge_gaps(BTC, np.array([], dtype=np.int64), 0, [gap]) == [gap]
+    assert merge_gaps(BTC, [], [gap]) == [gap]
+    assert covered([]) == []
+
+
+def test_a_hole_is_where_no_interval_has_a_bar(tmp_path):
+    with Store.open(tmp_path) as store:
+        store.write("bars", make_bars(4, interval=5 * MINUTE))  # 0 to 20 min
+        store.write("bars", make_bars(5, start=17))  # 17 to 22 min
+        store.write("bars", make_bars(5, start=30))
+        holes = [(gap.event_ms, gap.end_ms) for gap in store.gaps(BTC)]
+        assert holes == [(T0 + 22 * MINUTE, T0 + 30 * MINUTE)]
+        assert len(store.gaps(BTC, interval_ms=5 * MINUTE)) == 0
+        span = store.span("bars", BTC)
+        assert (span.start_ms, span.end_ms) == (T0, T0 + 35 * MINUTE)
+        assert span.interval_ms == MINUTE
+        assert [bars.interval_ms for bars in store.load_pieces(BTC)] == [
+            MINUTE, 5 * MINUTE,
+        ]  # fmt: skip

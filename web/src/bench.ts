@@ -100,6 +100,8 @@ const nextFrame = (): Promise<number> => new Promise(requestAnimationFrame);
 function forceRaster(): void {
   for (const canvas of document.querySelectorAll('canvas')) {
     canvas.getContext('2d')?.getImageData(0, 0, 1, 1);
+    const gl = canvas.getContext('webgl2');
+    gl?.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4));
   }
 }
 

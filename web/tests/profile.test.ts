@@ -28,6 +28,8 @@ function view(low: number, high: number, height: number, log: boolean): HeatView
   const f = log ? Math.log : (x: number): number => x;
   return {
     width: 100,
+    ratioX: 1,
+    ratioY: 1,
     height,
     originX: 0,
     columnWidth: 1,

@@ -11,96 +11,40 @@ window: it decides what is shown, never what is in a bin.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from liqheat.engine import MODEL_VERSION, kernels, render
-from liqheat.engine.leverage import LOG_BIN, Bank, build_bank
+from liqheat.engine.band import Band, bands, check_edges
+from liqheat.engine.grid import (
+    CANDLE,
+    candles,
+    column_starts,
+    column_step,
+    price_edges,
+    rows_for,
+)
+from liqheat.engine.learn import learn
+from liqheat.engine.leverage import Bank
+from liqheat.engine.params import MODELS as MODELS
+from liqheat.engine.params import HeatmapParams as HeatmapParams
+from liqheat.engine.params import Model as Model
+from liqheat.engine.params import bank_for, bar_matrix
+from liqheat.engine.quality import Quality as Quality
+from liqheat.engine.quality import assess
 from liqheat.engine.weights import Weights, weight_rows
 from liqheat.errors import BadInputError, UnavailableError
-from liqheat.market.checks import MAX_PRICE, MIN_PRICE
-from liqheat.market.events import Bars
+from liqheat.market.events import Bars, Liquidations
 from liqheat.market.instrument import Instrument
-from liqheat.market.units import DAY_MS, INTERVAL_MS, stable_to_usd
+from liqheat.market.units import stable_to_usd
 
 F64 = NDArray[np.float64]
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
-
-Model = Literal["sharp", "zones", "calibrated"]
-MODELS: tuple[Model, ...] = ("sharp", "zones", "calibrated")
-
-#: Before this much history the map has no USD scale, only a relative one [days].
-WARM_DAYS = 25.0
-#: How far the rows reach beyond the window's prices when not given.
-ROW_MARGIN = 0.10
-
-
-class HeatmapParams(msgspec.Struct, frozen=True):
-    """What to build.
-
-    Parameters
-    ----------
-    model : {"sharp", "zones", "calibrated"}
-        Precise levels; broad zones; weights learnt from realised liquidations.
-    price_min, price_max : float, optional
-        Edges of the rows [USD]; the window's prices with a margin where None.
-    bins : int
-        Rows, 2 to 20 000.
-    price_scale : {"log", "linear"}
-        Rows of equal ratio or of equal width.
-    leverage : dict of leverage to share, optional
-        The user's mixture, normalised to 1; the prior where None.
-    """
-
-    model: Model = "sharp"
-    price_min: float | None = None
-    price_max: float | None = None
-    bins: int = 1000
-    price_scale: Literal["log", "linear"] = "log"
-    leverage: dict[float, float] | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be built."""
-        if self.model not in MODELS:
-            raise BadInputError("no such model", where="model", value=self.model,
-                                do=f"use one of {', '.join(MODELS)}")  # fmt: skip
-        if not 2 <= self.bins <= 20_000:
-            raise BadInputError("bins must be 2 to 20000", where="bins", value=self.bins)
-        if self.price_scale not in ("log", "linear"):
-            raise BadInputError("no such price scale", where="price_scale",
-                                value=self.price_scale, do="use log or linear")  # fmt: skip
-        low, high = self.price_min, self.price_max
-        for name, value in (("price_min", low), ("price_max", high)):
-            if value is not None and not MIN_PRICE <= value <= MAX_PRICE:
-                raise BadInputError(
-                    "must be a positive price", where=name, value=value,
-                    do=f"give one from {MIN_PRICE:g} to {MAX_PRICE:g}",
-                )  # fmt: skip
-        if low is not None and high is not None and low >= high:
-            raise BadInputError(
-                "price_min must be below price_max", where="price_min", value=low
-            )
-
-
-class Quality(msgspec.Struct, frozen=True):
-    """How far a heatmap can be trusted; shown wherever it is shown."""
-
-    warm_days: float  # history before the last column
-    usd_scale: Literal["relative", "usd"]  # "relative": too little history for USD
-    gap_steps: int  # columns without any bar
-    capped_steps: int  # columns whose levels were scaled down to open interest
-    open_interest_share: float  # of bars with a reading
-    mark_source: Literal["mark", "last", "mixed"]  # what sweeps were judged by
-    tiers_as_of: str  # date of the margin tiers
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -146,7 +90,9 @@ class Heatmap:
     outside_short_usd: F64
     capped: NDArray[np.bool_]  # [t]
     tiers: tuple[float, ...]  # [k] leverages
+    weights: tuple[Weights, ...]  # dated; empty but in the calibrated model
     source: _Inputs
+    ledger: kernels.Ledger  # after the last column
 
     @property
     def residual_long_qty(self) -> F64:
@@ -196,6 +142,49 @@ class Heatmap:
         result = self.source.run(k)
         return result.long_usd, result.short_usd
 
+    def weights_at(self, t: int = -1) -> Weights | None:
+        """Return the learnt weights column ``t`` is drawn with; None where it is the prior."""
+        row = int(self.source.weight_of[t])
+        return self.weights[row - 1] if row else None
+
+    def band(
+        self, price_low: float, price_high: float, t: int = -1, level: float = 0.8
+    ) -> Band[float]:
+        """Return what lies in a price range, with a credible band.
+
+        Parameters
+        ----------
+        price_low, price_high : float
+            The range [USD].
+        t : int
+            The column; another than the last costs a pass over the bars before it.
+        level : float
+            Probability that what would really be liquidated lies in the band, (0, 1).
+
+        Raises
+        ------
+        UnavailableError
+            The column has no learnt weights: nothing is known about its error.
+        BadInputError
+            The range is empty, or the level lies outside (0, 1).
+        """
+        mean, low, high = self.bands(np.array([price_low, price_high]), t, level)
+        return Band(float(mean[0]), float(low[0]), float(high[0]))
+
+    def bands(self, edges: F64, t: int = -1, level: float = 0.8) -> Band[F64]:
+        """Return the bands of neighbouring ranges with these edges, arrays of shape (p,)."""
+        weights = self.weights_at(t)
+        if weights is None:
+            msg = f"no band: column {t} of {self.instrument.name} has no learnt weights"
+            raise UnavailableError(msg)
+        end = self.source.column_end_ms[t]
+        last = end == self.source.column_end_ms[-1]
+        ledger = self.ledger if last else self.source.ledger_at(int(end))
+        return bands(
+            ledger, self.source.bank, self.source.weights[self.source.weight_of[t]],
+            weights, check_edges(edges), level, int(end), self.instrument.is_inverse,
+        )  # fmt: skip
+
     def column(self, as_of_ms: int) -> Column:
         """Return the newest column which had ended by ``as_of_ms``.
 
@@ -229,6 +218,7 @@ class _Result:
     short_usd: F32
     accounts: F64
     open_interest: F64
+    ledger: kernels.Ledger
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,7 +233,7 @@ class _Inputs:
     bar_end_ms: I64
     bars: F64
     column_end_ms: I64
-    weights: F64  # [w, k]
+    weights: F64  # [w, 2, k]
     weight_of: I64  # [t]
 
     def run(self, only_tier: int = -1) -> _Result:
@@ -253,66 +243,30 @@ class _Inputs:
             np.zeros(shape, np.float32),
             np.zeros((shape[0], render.N_ACCOUNT)),
             np.zeros(shape[0]),
+            kernels.new_ledger(self.bank),
         )
         render.run(
-            kernels.new_ledger(self.bank), self.bank, self.rows, self.inverse, self.interval_ms,
+            out.ledger, self.bank, self.rows, self.inverse, self.interval_ms,
             self.bar_end_ms, self.bars, self.column_end_ms, self.weights, self.weight_of,
             only_tier, render.new_scratch(self.n_tiers), out.accounts, out.open_interest,
             out.long_usd, out.short_usd,
         )  # fmt: skip
         return out
 
-
-def bank_for(
-    instrument: Instrument, params: HeatmapParams
-) -> tuple[Bank, tuple[float, ...]]:
-    """Return the bank and the tiers of a model on an instrument."""
-    return build_bank(instrument, params.model, params.leverage)
-
-
-def price_edges(params: HeatmapParams, low: float, high: float) -> F64:
-    """Return the edges of the rows, float64 of shape (bins + 1,) [USD].
-
-    ``low`` and ``high`` are the window's prices; they give the edges which ``params`` leaves
-    open, with ``ROW_MARGIN`` beyond.
-    """
-    bottom = params.price_min if params.price_min is not None else low * (1 - ROW_MARGIN)
-    top = params.price_max if params.price_max is not None else high * (1 + ROW_MARGIN)
-    if bottom >= top:
-        raise BadInputError("the rows are empty: price_min is not below price_max",
-                            where="price_min", value=bottom)  # fmt: skip
-    if params.price_scale == "linear":
-        return np.linspace(bottom, top, params.bins + 1)
-    return np.exp(np.linspace(math.log(bottom), math.log(top), params.bins + 1))
-
-
-def rows_for(edges: F64) -> render.Rows:
-    """Return the overlaps of displayed rows with internal bins; shares of a bin sum to <= 1."""
-    at = np.log(edges) / LOG_BIN
-    first = np.floor(at[:-1]).astype(np.int64)
-    last = np.maximum(np.ceil(at[1:]).astype(np.int64) - 1, first)
-    count = last - first + 1
-    offset = np.concatenate([[0], np.cumsum(count)[:-1]]).astype(np.int64)
-    row = np.repeat(np.arange(len(first)), count)
-    internal = np.arange(count.sum()) - offset[row] + first[row]
-    share = np.minimum(internal + 1.0, at[1:][row]) - np.maximum(internal, at[:-1][row])
-    share = np.clip(share, 0.0, 1.0)
-    pair = np.zeros((2, 0))
-    if count.max() <= 2:
-        second = np.minimum(offset + 1, len(share) - 1)
-        pair = np.stack([share[offset], np.where(count == 2, share[second], 0.0)])
-    return render.Rows(first, last, offset, share, pair, at[[0, -1]])
-
-
-def bar_matrix(bars: Bars) -> F64:
-    """Return the columns a ledger needs, float64 of shape (n, 7), in ``render.run``'s order."""
-    return np.ascontiguousarray(
-        np.stack(
-            [bars.high, bars.low, bars.close, bars.qty, bars.open_interest_qty,
-             bars.mark_high, bars.mark_low],
-            axis=1,
+    def ledger_at(self, end_ms: int) -> kernels.Ledger:
+        """Return the ledger after the last bar which had ended by ``end_ms``."""
+        ledger = kernels.new_ledger(self.bank)
+        kernels.advance(
+            ledger,
+            self.bank,
+            self.inverse,
+            self.interval_ms,
+            self.bar_end_ms,
+            self.bars,
+            0,
+            end_ms,
         )
-    )  # fmt: skip
+        return ledger
 
 
 def build_heatmap(
@@ -320,6 +274,7 @@ def build_heatmap(
     instrument: Instrument,
     params: HeatmapParams | None = None,
     *,
+    liquidations: Liquidations | None = None,
     weights: Sequence[Weights] = (),
     start_ms: int | None = None,
     end_ms: int | None = None,
@@ -335,6 +290,9 @@ def build_heatmap(
         Margin tiers and settlement.
     params : HeatmapParams, optional
         Model, rows and leverage.
+    liquidations : Liquidations, optional
+        Realised ones, full history as far as there is; the calibrated model learns its weights
+        from them, walking forward. Give these or ``weights``.
     weights : sequence of Weights, optional
         Learnt weights of the calibrated model, in order of ``as_of_ms``. Each column uses the
         newest known at its end, and the prior before the first.
@@ -346,40 +304,30 @@ def build_heatmap(
     Raises
     ------
     BadInputError
-        The step is no multiple of the interval, the window holds no bar, or the weights belong
-        to something else.
+        The step is no multiple of the interval, the window holds no bar, or the weights or
+        liquidations belong to something else.
     """
     params = params or HeatmapParams()
-    bank, tiers = bank_for(instrument, params)
-    step = _step(bars, step_ms)
-    starts = _column_starts(bars, start_ms, end_ms, step)
-    candles = _candles(bars, starts, step)
-    if np.isnan(candles[3]).all():
-        raise BadInputError("the window holds no bar", where="start_ms", value=int(starts[0]),
-                            do=f"bars span {bars.start_ms[0]} to {bars.start_ms[-1]}")  # fmt: skip
-    edges = price_edges(params, float(np.nanmin(candles[2])), float(np.nanmax(candles[1])))
-    ends = starts + step
-    last_bar = int(bars.start_ms[-1]) + bars.interval_ms
-    if starts[-1] < last_bar < ends[-1]:
-        # The last step is under way: it shows the ledger as of now, not faded to its end.
-        ends[-1] = last_bar
-    source = _Inputs(
-        bank, len(tiers), rows_for(edges), instrument.is_inverse, bars.interval_ms,
-        bars.start_ms + bars.interval_ms, bar_matrix(bars), ends,
-        *weight_rows(weights, bank, instrument, params.model, ends),
-    )  # fmt: skip
-    result = source.run()
+    weights = _learnt(bars, instrument, params, liquidations, weights)
+    step = column_step(bars, step_ms)
+    starts = column_starts(bars, start_ms, end_ms, step)
+    shown = candles(bars, starts, step)
+    edges = price_edges(params, float(np.nanmin(shown[2])), float(np.nanmax(shown[1])))
+    source, tiers = _inputs(bars, instrument, params, weights, edges, starts + step)
+    result, known = source.run(), (weights, source.weight_of)
     return Heatmap(
         instrument=instrument,
         params=params,
         model_version=MODEL_VERSION,
-        quality=_quality(bars, instrument, candles[3], starts, result.accounts),
+        quality=assess(
+            bars, instrument, params.model, starts, step, result.accounts, *known
+        ),
         step_ms=step,
         start_ms=starts,
         price_edges=edges,
         long_usd=result.long_usd,
         short_usd=result.short_usd,
-        **dict(zip(CANDLE, candles, strict=True)),
+        **dict(zip(CANDLE, shown, strict=True)),
         open_interest_qty=result.open_interest,
         level_long_qty=result.accounts[:, render.LEVEL_LONG],
         level_short_qty=result.accounts[:, render.LEVEL_SHORT],
@@ -387,70 +335,45 @@ def build_heatmap(
         outside_short_usd=result.accounts[:, render.OUTSIDE_SHORT],
         capped=result.accounts[:, render.CAPPED] > 0,
         tiers=tiers,
+        weights=tuple(weights),
         source=source,
+        ledger=result.ledger,
     )
 
 
-def _step(bars: Bars, step_ms: int | None) -> int:
-    step = bars.interval_ms if step_ms is None else step_ms
-    if step < bars.interval_ms or step % bars.interval_ms:
-        names = [n for n, ms in INTERVAL_MS.items() if ms % bars.interval_ms == 0]
-        raise BadInputError(
-            f"the step must be a multiple of the bars' {bars.interval_ms} ms",
-            where="step_ms", value=step, do=f"use one of {', '.join(names)}",
-        )  # fmt: skip
-    return step
+def _inputs(
+    bars: Bars,
+    instrument: Instrument,
+    params: HeatmapParams,
+    weights: Sequence[Weights],
+    edges: F64,
+    ends: I64,
+) -> tuple[_Inputs, tuple[float, ...]]:
+    bank, tiers = bank_for(instrument, params)
+    bar_ends = bars.start_ms + bars.interval_ms
+    if ends[-1] > bar_ends[-1] > (ends[-2] if len(ends) > 1 else 0):
+        # The last step is under way: it shows the ledger as of now, not faded to its end.
+        ends[-1] = bar_ends[-1]
+    source = _Inputs(
+        bank, len(tiers), rows_for(edges), instrument.is_inverse, bars.interval_ms, bar_ends,
+        bar_matrix(bars), ends, *weight_rows(weights, bank, instrument, params.model, ends),
+    )  # fmt: skip
+    return source, tiers
 
 
-def _column_starts(bars: Bars, start_ms: int | None, end_ms: int | None, step: int) -> I64:
-    first = int(bars.start_ms[0]) if start_ms is None else start_ms
-    stop = int(bars.start_ms[-1]) + bars.interval_ms if end_ms is None else end_ms
-    if first >= stop:
-        raise BadInputError("the window is empty: start_ms is not before end_ms",
-                            where="start_ms", value=first)  # fmt: skip
-    return np.arange(first // step * step, -(-stop // step) * step, step, dtype=np.int64)
-
-
-CANDLE = ("open", "high", "low", "close", "qty")
-
-
-def _candles(bars: Bars, starts: I64, step: int) -> list[F64]:
-    """Aggregate bars to (open, high, low, close, qty) per column, NaN where there is none."""
-    left = np.searchsorted(bars.start_ms, starts, side="left")
-    right = np.searchsorted(bars.start_ms, starts + step, side="left")
-    some = right > left
-    out = [np.full(len(starts), np.nan) for _ in range(5)]
-    if not some.any():
-        return out
-    begin, stop = left[some], int(right[some][-1])
-    out[0][some] = bars.open[begin]
-    out[1][some] = np.maximum.reduceat(bars.high[:stop], begin)
-    out[2][some] = np.minimum.reduceat(bars.low[:stop], begin)
-    out[3][some] = bars.close[right[some] - 1]
-    out[4][some] = np.add.reduceat(bars.qty[:stop], begin)
-    return out
-
-
-def _quality(
-    bars: Bars, instrument: Instrument, close: F64, starts: I64, accounts: F64
-) -> Quality:
-    days = (int(starts[-1]) - int(bars.start_ms[0])) / DAY_MS
-    marked = np.isfinite(bars.mark_low)
-    known = float(np.isfinite(bars.open_interest_qty).mean())
-    notes = []
-    if days < WARM_DAYS:
-        notes.append(
-            f"{days:.1f} days of history: sizes are relative until {WARM_DAYS:.0f}"
-        )
-    if known == 0:
-        notes.append("no open interest: levels are not capped and sizes are relative")
-    return Quality(
-        warm_days=days,
-        usd_scale="relative" if days < WARM_DAYS or known == 0 else "usd",
-        gap_steps=int(np.isnan(close).sum()),
-        capped_steps=int((accounts[:, render.CAPPED] > 0).sum()),
-        open_interest_share=known,
-        mark_source="mark" if marked.all() else "mixed" if marked.any() else "last",
-        tiers_as_of=instrument.tiers_as_of,
-        notes=tuple(notes),
-    )
+def _learnt(
+    bars: Bars,
+    instrument: Instrument,
+    params: HeatmapParams,
+    liquidations: Liquidations | None,
+    weights: Sequence[Weights],
+) -> Sequence[Weights]:
+    if liquidations is None:
+        return weights
+    if params.model != "calibrated":
+        raise BadInputError("only the calibrated model learns from liquidations",
+                            where="liquidations", value=params.model,
+                            do="use model calibrated, or leave them out")  # fmt: skip
+    if weights:
+        raise BadInputError("give weights or liquidations, not both", where="liquidations")
+    return learn(bars, instrument, liquidations)

@@ -276,3 +276,28 @@ def step(
     amount = opened(ledger.flow, qty, open_interest)
     if amount > 0.0:
         _deposit(ledger, bank, amount, high, low, close)
+
+
+@kernel
+def advance(
+    ledger: Ledger,
+    bank: Bank,
+    inverse: bool,
+    interval_ms: int,
+    bar_end_ms: I64,
+    bars: F64,
+    first: int,
+    until_ms: int,
+) -> int:
+    """Take in the bars from index ``first`` on which end by ``until_ms``; return the next index.
+
+    ``bars`` has shape (n, 7), in the order of ``Bar``.
+    """
+    i = first
+    while i < len(bar_end_ms) and bar_end_ms[i] <= until_ms:
+        bar = (
+            bars[i, 0], bars[i, 1], bars[i, 2], bars[i, 3], bars[i, 4], bars[i, 5], bars[i, 6]
+        )  # fmt: skip
+        step(ledger, bank, inverse, bar_end_ms[i], interval_ms, bar)
+        i += 1
+    return i

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liqheat.engine import kernels, render
-from liqheat.engine.heatmap import HeatmapParams, bank_for, bar_matrix, rows_for
+from liqheat.engine.grid import rows_for
+from liqheat.engine.params import HeatmapParams, bank_for, bar_matrix
 from liqheat.engine.weights import Weights, weight_rows
 from liqheat.errors import BadInputError
 from liqheat.market.events import Bars
@@ -121,16 +122,27 @@ class LiveHeatmap:
         self._show(self._spare, end_ms, long_usd, short_usd)
         return long_usd, short_usd
 
+    def faded(self, end_ms: int) -> tuple[F32, F32]:
+        """Return (long, short) [USD], each of shape (p,), at a later time without a bar."""
+        lag = float(end_ms - (self.end_ms or end_ms))
+        long_usd, short_usd = np.zeros_like(self.long_usd), np.zeros_like(self.short_usd)
+        # As in ``render.run``: a column within the last bar's interval shows that bar.
+        lag = 0.0 if lag < self.interval_ms else lag
+        self._show(self._ledger, end_ms, long_usd, short_usd, lag)
+        return long_usd, short_usd
+
     def _step(self, ledger: kernels.Ledger, end_ms: int, row: Row) -> None:
         inverse = self.instrument.is_inverse
         kernels.step(ledger, self.bank, inverse, end_ms, self.interval_ms, row)
 
     def _show(
-        self, ledger: kernels.Ledger, end_ms: int, long_usd: F32, short_usd: F32
-    ) -> None:
+        self, ledger: kernels.Ledger, end_ms: int, long_usd: F32, short_usd: F32,
+        lag_ms: float = 0.0,
+    ) -> None:  # fmt: skip
         rows, row_of = self._weight_rows(np.array([end_ms]))
         render.render(
-            ledger, self.bank, rows[row_of[0]], self._rows, -1, 0.0, self._scratch, self.account,
+            ledger, self.bank, rows[row_of[0]], self._rows, -1, lag_ms, self._scratch,
+            self.account,
             long_usd, short_usd,
         )  # fmt: skip
 

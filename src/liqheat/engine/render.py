@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liqheat.engine.flow import OPEN_INTEREST
-from liqheat.engine.kernels import BASE, BOUNDARY, END_MS, STARTED, Ledger, step
+from liqheat.engine.kernels import BASE, BOUNDARY, END_MS, STARTED, Ledger, advance
 from liqheat.engine.leverage import N_BINS, Bank
 from liqheat.jit import kernel
 
@@ -93,13 +93,18 @@ def _levels(
             span[g, 1] = max(span[g, 1], ledger.span[k, 1])
     for g in range(level.shape[0]):
         level[g, span[g, 0] : span[g, 1]] = 0.0
+    middle = ledger.place[BOUNDARY] - ledger.place[BASE]
     for k in range(mass.shape[0]):
-        factor = weight[k] * ledger.scale[k]
+        factor = ledger.scale[k]
         if lag_ms > 0.0:
             factor *= math.exp(-lag_ms / bank.tau_ms[k])
         row, source = level[bank.tier[k]], mass[k]
-        for b in range(ledger.span[k, 0], ledger.span[k, 1]):
-            row[b] += factor * source[b]
+        low, high = ledger.span[k, 0], ledger.span[k, 1]
+        of_long, of_short = factor * weight[0, k], factor * weight[1, k]
+        for b in range(low, min(middle, high)):
+            row[b] += of_long * source[b]
+        for b in range(max(middle, low), high):
+            row[b] += of_short * source[b]
 
 
 @kernel
@@ -210,8 +215,8 @@ def render(
 
     Parameters
     ----------
-    weight : ndarray of shape (k,), float64
-        Of the components; the ledger knows nothing of it.
+    weight : ndarray of shape (2, k), float64
+        Of the components, by side; the ledger knows nothing of it.
     only_tier : int
         One tier alone, or -1 for all. The cap is that of the whole map either way, so the
         tiers, added in order in float32, give the whole to the last bit.
@@ -266,19 +271,16 @@ def run(
 ) -> None:
     """Take all bars and write a column at the end of each step.
 
-    ``bars`` has shape (n, 7): high, low, close, qty, open_interest_qty, mark_high, mark_low.
+    ``bars`` has shape (n, 7), in the order of ``Bar``.
     Bars that end at or before the first column's step are warm-up. A column inside a gap shows
     the faded ledger of the last bar before it. Column t weighs the components by
     ``weights[weight_of[t]]``.
     """
-    n, i = len(bar_end_ms), 0
+    i = 0
     for t in range(len(column_end_ms)):
-        while i < n and bar_end_ms[i] <= column_end_ms[t]:
-            bar = (
-                bars[i, 0], bars[i, 1], bars[i, 2], bars[i, 3], bars[i, 4], bars[i, 5], bars[i, 6]
-            )  # fmt: skip
-            step(ledger, bank, inverse, bar_end_ms[i], interval_ms, bar)
-            i += 1
+        i = advance(
+            ledger, bank, inverse, interval_ms, bar_end_ms, bars, i, column_end_ms[t]
+        )
         if ledger.place[STARTED] == 0:
             open_interest[t] = np.nan
             continue

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liqheat.engine import kernels, render
-from liqheat.engine.heatmap import HeatmapParams, bank_for, bar_matrix
 from liqheat.engine.kernels import Bar, Ledger
 from liqheat.engine.leverage import Bank
+from liqheat.engine.params import HeatmapParams, bank_for, bar_matrix
 from liqheat.engine.render import Scratch
 from liqheat.engine.weights import Weights, weight_rows
 from liqheat.errors import BadInputError
@@ -139,9 +139,9 @@ def _swept(
                 if total[side] > limit:
                     factor[side] = limit / total[side]
         kernels.step(ledger, bank, inverse, bar_end_ms[i], interval_ms, _bar(bars, i))
-        for k in range(len(weight)):
+        for k in range(weight.shape[1]):
             for side in range(2):
-                out[i, side] += weight[k] * ledger.swept[k, side] * factor[side]
+                out[i, side] += weight[side, k] * ledger.swept[k, side] * factor[side]
 
 
 @kernel

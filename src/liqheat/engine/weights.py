@@ -24,9 +24,10 @@ from liqheat.market.instrument import Instrument
 class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One dated result of calibration for one instrument; K components.
 
-    ``log_gain`` (K,) and ``covariance`` (K * (K + 1) / 2 values, the lower triangle row by
-    row) are the posterior mean and covariance of ``ln(weight / prior)``. Sizes are in stable
-    units (base of linear, USD of inverse contracts).
+    ``log_gain`` (K,) is the posterior mean of ``ln(weight / prior)`` and ``side_gain`` that of
+    ln(long / short), half of which is given to each side. ``covariance`` is that of all K + 1,
+    side last: the lower triangle, row by row. Sizes are in stable units (base of linear, USD of
+    inverse contracts).
     """
 
     instrument: str
@@ -37,6 +38,7 @@ class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     completeness: Completeness  # of the liquidation feed
     events: int  # liquidations used
     log_gain: tuple[float, ...]
+    side_gain: float
     covariance: tuple[float, ...]
     event_size: float  # E[q^2] / E[q] of forced closings, stable units
     shape: float  # kappa: Var = event_size * m + m^2 / shape
@@ -61,10 +63,11 @@ def check(weights: Weights, instrument: Instrument, n_components: int) -> None:
         raise BadInputError(f"they were learnt by another model version, not {MODEL_VERSION}",
                             where=where, value=weights.model_version, do=again)  # fmt: skip
     k = n_components
-    if (len(weights.log_gain), len(weights.covariance)) != (k, k * (k + 1) // 2):
+    if (len(weights.log_gain), len(weights.covariance)) != (k, (k + 1) * (k + 2) // 2):
         raise BadInputError(f"they do not fit the model's {k} components", where=where,
                             value=len(weights.log_gain), do=again)  # fmt: skip
-    numbers = np.array([*weights.log_gain, *weights.covariance, weights.event_size])
+    numbers = np.array([*weights.log_gain, *weights.covariance, weights.side_gain,
+                        weights.event_size, weights.shape])  # fmt: skip
     if not (np.isfinite(numbers).all() and weights.shape > 0 and weights.event_size >= 0):
         raise BadInputError("a value is not finite, or not positive", where=where,
                             do=again)  # fmt: skip
@@ -110,8 +113,8 @@ def weight_rows(
 
     Returns
     -------
-    rows : ndarray of shape (len(weights) + 1, k), float64
-        Row 0 is the prior.
+    rows : ndarray of shape (len(weights) + 1, 2, k), float64
+        By side, long and short. Row 0 is the prior.
     row_of : ndarray of shape (t,), int64
         The row of each column: the newest known at its end.
 
@@ -125,6 +128,10 @@ def weight_rows(
                             where="weights", value=model, do="use model calibrated")  # fmt: skip
     for each in weights:
         check(each, instrument, len(bank.weight))
-    gains = np.array([each.log_gain for each in weights]).reshape(-1, len(bank.weight))
-    rows = bank.weight * np.exp(np.vstack([np.zeros(len(bank.weight)), gains]))
+    k = len(bank.weight)
+    gains = np.array([each.log_gain for each in weights]).reshape(-1, 1, k)
+    tilts = np.array([(0.5 * each.side_gain, -0.5 * each.side_gain) for each in weights])
+    rows = bank.weight * np.exp(
+        np.vstack([np.zeros((1, 2, k)), gains + tilts.reshape(-1, 2, 1)])
+    )
     return np.ascontiguousarray(rows), newest(weights, at_ms) + 1

@@ -35,6 +35,7 @@ from liqheat.market.events import (
     Completeness,
     PriceKind,
 )
+from liqheat.market.units import INTERVAL_MS
 
 _PRICES = ("open", "high", "low", "close")
 _TIMES = ("time", "timestamp", "datetime", "date", "ts")
@@ -59,6 +60,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "price": ("price",),
     "notional_usd": ("notional_usd",),
     "exchange": ("exchange",),
+    "end_ms": ("end_ms", "end_minute"),
+    "session": ("session",),
 }  # fmt: skip
 
 #: Kind -> the columns it needs, and those which make the file something else; ours.
@@ -69,6 +72,7 @@ _LAYOUTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "mark": (("event_ms", "mark_price"), (*_PRICES, "position_side")),
     "funding": (("event_ms", "funding_rate"), _PRICES),
     "liquidations": (("event_ms", "position_side", "price", "qty"), _PRICES),
+    "gaps": (("start_ms", "end_ms", "session"), (*_PRICES, "qty", "event_ms")),
 }
 
 #: Tape exchange -> what its prices are, and how complete its public feed is at best. A tape
@@ -94,6 +98,23 @@ class Part:
     #: USD per base unit which the file itself implies, row by row (open interest only).
     implied_price: F64 | None = None
     exchanges: tuple[str, ...] = ()
+
+
+def rows_of(file: FileTable, names: set[str]) -> FileTable:
+    """Return a recorder's coverage of the symbols in ``names``; other files whole.
+
+    A recorder writes one such file for all it records.
+    """
+    needed = {"symbol", "session", "end_minute"}
+    if not needed <= file.columns.keys():
+        return file
+    keep = pa.array([text in names for text in texts(file, "symbol")])
+    columns = {n: c.filter(keep) for n, c in file.columns.items() if n != "symbol"}
+    if not keep.true_count:
+        raise UnusableError(
+            "it covers no such symbol", where=file.name, value=sorted(names)
+        )
+    return replace(file, columns=columns)
 
 
 class UnusableError(BadInputError):
@@ -333,6 +354,30 @@ def _liquidations(file: FileTable, have: Mapping[str, str]) -> list[Part]:
     return [replace(part, exchanges=tuple(sorted({name or "" for name in exchanges})))]
 
 
+def _coverage(file: FileTable, have: Mapping[str, str]) -> list[Part]:
+    """Turn the times a recorder ran into the holes between them."""
+    start_ms, _ = times_ms(file, have["start_ms"])
+    end_ms, _ = times_ms(file, have["end_ms"])
+    if have["end_ms"] == "end_minute":
+        end_ms = (
+            end_ms + INTERVAL_MS["1m"]
+        )  # the last minute recorded, which is covered whole
+    _check(file, have["end_ms"], end_ms > start_ms, "is not after the start")
+    order = np.argsort(start_ms, kind="stable")
+    start_ms, end_ms = start_ms[order], np.maximum.accumulate(end_ms[order])
+    holes = np.flatnonzero(start_ms[1:] > end_ms[:-1])
+    if len(holes) == 0:
+        raise UnusableError(
+            "one recording without a hole: nothing to keep", where=file.name
+        )
+    part = _events("gaps", end_ms[holes], {
+        "end_ms": start_ms[holes + 1],
+        "kind": np.full(len(holes), "liquidations"),
+        "reason": np.full(len(holes), "the recorder was off"),
+    })  # fmt: skip
+    return [replace(part, end_ms=int(start_ms[holes[-1] + 1]))]
+
+
 def _events(
     kind: str, event_ms: I64, columns: Mapping[str, object], notes: tuple[str, ...] = ()
 ) -> Part:
@@ -359,5 +404,5 @@ def _check_order(file: FileTable, column: str, event_ms: I64) -> None:
 
 _PARSERS: dict[str, Callable[[FileTable, Mapping[str, str]], list[Part]]] = {
     "bars": _bars, "mark_bars": _mark_bars, "open_interest": _open_interest, "mark": _mark,
-    "funding": _funding, "liquidations": _liquidations,
+    "funding": _funding, "liquidations": _liquidations, "gaps": _coverage,
 }  # fmt: skip

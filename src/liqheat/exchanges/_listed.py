@@ -7,10 +7,11 @@ table is not public. Knows no exchange's name, no sockets, time or disk.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Literal
 
-from liqheat.exchanges._wire import coarse_side
+from liqheat.errors import UnknownInstrumentError
+from liqheat.exchanges._wire import Seen, coarse_side
 from liqheat.market.events import (
     Completeness,
     DepthSnapshot,
@@ -24,6 +25,11 @@ from liqheat.market.events import (
 )
 from liqheat.market.instrument import Instrument, MarginTier, tiers_from_rates
 from liqheat.market.units import contracts_to_base
+
+Taker = Literal["buy", "sell"]
+
+#: Coins which are taken where nobody chooses.
+COINS = ("BTC", "ETH", "SOL", "XRP", "DOGE")
 
 #: Tiers of a coin whose table is not public or not known: an assumption on the safe side of
 #: the published tables of large coins (rates of Binance's ladder for BTC, caps about a tenth
@@ -50,8 +56,8 @@ class Listed:
     """
 
     __slots__ = (
-        "_mark", "_mark_ms", "_next_ms", "_price", "_rate", "instrument", "inverse", "name",
-        "size",
+        "_mark", "_mark_ms", "_next_ms", "_price", "_rate", "instrument", "inverse", "is_new",
+        "name", "size",
     )  # fmt: skip
 
     def __init__(self, instrument: Instrument) -> None:
@@ -59,13 +65,15 @@ class Listed:
         self.inverse, self.size = instrument.is_inverse, instrument.contract_size
         self._mark = self._price = self._rate = math.nan
         self._mark_ms = self._next_ms = 0
+        #: Of the keys of this contract's trades and forced orders.
+        self.is_new = Seen()
 
     def trade(
         self,
         event_ms: int,
         price: float,
         contracts: float,
-        taker_side: Literal["buy", "sell"],
+        taker_side: Taker,
     ) -> Trade:
         """Return a trade. The hot path: a thousand a second and more."""
         self._price = price
@@ -94,10 +102,14 @@ class Listed:
         completeness: Completeness,
         mark_price: float | None = None,
     ) -> Liquidation:
-        """Return a forced order; its notional is that at the mark price where it is known."""
+        """Return a forced order; its notional is that at the mark price where it is known.
+
+        ``qty`` is that at the event's own price, so that the same order told again, by another
+        channel and at another mark, is the same row.
+        """
         mark = self.mark_at(event_ms) if mark_price is None else mark_price
-        at = price if mark is None else mark
-        qty = contracts_to_base(contracts, at, self.instrument)
+        qty = contracts_to_base(contracts, price, self.instrument)
+        at = price if mark is None or self.inverse else mark
         return Liquidation(
             self.name, event_ms, position_side, price, price_kind, qty, qty * at, mark,
             completeness,
@@ -141,6 +153,41 @@ class Listed:
             )  # fmt: skip
 
 
+class Listings:
+    """The contracts of an exchange which are taken: those of the chosen coins."""
+
+    def __init__(self, exchange: str, coins: Collection[str]) -> None:
+        self.exchange, self.coins = exchange, frozenset(coins)
+        #: By the exchange's own symbol.
+        self.by_symbol: dict[str, Listed] = {}
+
+    def take(self, instruments: Iterable[Instrument]) -> list[Instrument]:
+        """Remember what the exchange lists now; contracts known before keep their prices."""
+        found = {one.symbol: one for one in instruments if one.coin in self.coins}
+        for symbol, one in found.items():
+            if symbol in self.by_symbol:
+                self.by_symbol[symbol].instrument = one
+            else:
+                self.by_symbol[symbol] = Listed(one)
+        return list(found.values())
+
+    def __getitem__(self, name: str) -> Listed:
+        """Return the contract of that name (``exchange:symbol``).
+
+        Raises
+        ------
+        UnknownInstrumentError
+            It is not listed, or of no chosen coin.
+        """
+        exchange, _, symbol = name.partition(":")
+        if exchange != self.exchange or symbol not in self.by_symbol:
+            raise UnknownInstrumentError(
+                "unknown instrument", where=self.exchange, value=name,
+                do=f"use one of: {', '.join(sorted(self.by_symbol)) or 'none is listed'}",
+            )  # fmt: skip
+        return self.by_symbol[symbol]
+
+
 def windows(start_ms: int, end_ms: int, width_ms: int) -> Iterator[tuple[int, int]]:
     """Yield ``[start_ms, end_ms)`` in pieces of at most ``width_ms``.
 
@@ -171,3 +218,19 @@ def joined_tiers(tiers: Iterable[MarginTier]) -> tuple[MarginTier, ...]:
         msg = "no margin tiers"
         raise ValueError(msg)
     return ordered
+
+
+def assumed_tiers(max_leverage: float) -> tuple[MarginTier, ...]:
+    """Return the assumed tiers of a contract which allows at most ``max_leverage``.
+
+    >>> assumed_tiers(50)[0].maintenance_margin_rate
+    0.01
+    """
+    rows = [
+        (tier.notional_floor, tier.notional_cap, tier.max_leverage,
+         tier.maintenance_margin_rate)
+        for tier in ASSUMED_TIERS
+        if tier.max_leverage <= max_leverage
+    ] or [(0.0, ASSUMED_TIERS[-1].notional_cap, max_leverage, 0.5 / max_leverage)]  # fmt: skip
+    _, cap, leverage, rate = rows[0]
+    return tiers_from_rates(((0.0, cap, leverage, rate), *rows[1:]))

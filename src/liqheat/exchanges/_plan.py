@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from liqheat.errors import BadInputError
-from liqheat.exchanges._layouts import Part, UnusableError, map_columns, parse_file
+from liqheat.exchanges._layouts import Part, UnusableError, map_columns, parse_file, rows_of
 from liqheat.exchanges._tables import SUFFIXES, FileTable, read_table, spoken, texts
 from liqheat.market.events import Bars
 from liqheat.market.instrument import Instrument
@@ -175,7 +175,7 @@ class _Planner:
         """Take the files whose name is the instrument's; list those of no use."""
         found = (p for p in folder.rglob("*") if p.name.lower().endswith(SUFFIXES))
         for path in sorted(p for p in found if p.is_file()):
-            if not _is_named(path.name, self.instrument):
+            if not (_is_named(path.name, self.instrument) or _is_coverage(path.name)):
                 self.skipped.append(
                     (spoken(path.name), f"its name has no {self.instrument.symbol}")
                 )
@@ -194,6 +194,7 @@ class _Planner:
     def _add(self, path: Path, *, strict: bool) -> None:
         table, mapped = map_columns(read_table(path), self.mapping, strict=strict)
         self.mapped |= mapped
+        table = rows_of(table, _symbols(self.instrument))
         _check_symbol(table, self.instrument)
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -330,12 +331,23 @@ def _is_named(name: str, instrument: Instrument) -> bool:
     return False
 
 
+def _is_coverage(name: str) -> bool:
+    """Return whether a file's name says it tells when liquidations were recorded."""
+    return {"liquidation", "coverage"} <= set(re.split(r"[^a-z0-9]+", name.lower()))
+
+
+def _symbols(instrument: Instrument) -> set[str]:
+    """Return the names under which a symbol column may have an instrument."""
+    pair = f"{instrument.coin}{instrument.quote}"
+    return {instrument.symbol, instrument.name, pair, instrument.coin}
+
+
 def _check_symbol(table: FileTable, instrument: Instrument) -> None:
     """Refuse a file whose own symbol column is another's."""
     for column in ("symbol", "instrument"):
         if column not in table.columns:
             continue
-        names = {instrument.symbol, instrument.name, f"{instrument.coin}{instrument.quote}"}
+        names = _symbols(instrument) - {instrument.coin}
         for found in sorted({text or "" for text in texts(table, column)}):
             if found.upper() not in {name.upper() for name in names}:
                 raise UnusableError(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Hashable, Iterable, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -40,7 +40,9 @@ Size = Annotated[float, msgspec.Meta(gt=0.0, le=MAX_QTY)]
 Rate = Annotated[float, msgspec.Meta(gt=-1.0, lt=1.0)]
 #: 2009-01-03 .. 2100-01-01, as the store has it: seconds and microseconds lie outside.
 TimeMs = Annotated[int, msgspec.Meta(ge=1_230_940_800_000, le=4_102_444_800_000)]
-#: A number which may be absent, null or an empty text; see ``number``.
+#: A number which may be absent, null or an empty text: ``Price | Absent``; see ``given``.
+Absent = Literal[""] | None
+#: A number which may be absent, unchecked; see ``number``.
 Maybe = str | float | None
 
 _PATH = re.compile(r" - at `\$(?P<path>[^`]*)`$")
@@ -70,7 +72,7 @@ class BadFrameError(BadInputError):
         super().__init__(what, where=place, value=value)
 
 
-def lax(kind: type[T] | Any) -> msgspec.json.Decoder[T]:
+def lax(kind: type[T]) -> msgspec.json.Decoder[T]:
     """Return a decoder of ``kind`` which takes numbers and texts of numbers alike."""
     return msgspec.json.Decoder(kind, strict=False)
 
@@ -150,6 +152,15 @@ def number(value: Maybe, exchange: str, channel: str, field: str) -> float | Non
     return found
 
 
+def given(value: float | Absent, before: float | None = None) -> float | None:
+    """Return a number of a message; where it is absent, what was known before.
+
+    >>> given(0.0), given(""), given(None, 2.0)
+    (0.0, None, 2.0)
+    """
+    return value if isinstance(value, (int, float)) else before
+
+
 class Seen:
     """Which keys came before: remembers at least the last ``size`` of them.
 
@@ -162,6 +173,10 @@ class Seen:
         self._size = size
         self._young: set[Hashable] = set()
         self._old: set[Hashable] = set()
+
+    def __contains__(self, key: Hashable) -> bool:
+        """Return whether a key came before, and remember nothing."""
+        return key in self._young or key in self._old
 
     def __call__(self, key: Hashable) -> bool:
         """Return whether a key is new, and remember it."""

@@ -205,7 +205,10 @@ def _complete(item: PlanItem, instrument: Instrument) -> pa.Table:
         index = table.schema.get_field_index("exchange")
         own = pa.array([instrument.exchange] * len(table))
         table = table.set_column(index, "exchange", own)
-    for name, value in (("instrument", instrument.name), ("source", item.source)):
+    columns = [("instrument", instrument.name)]
+    if item.part.kind != "gaps":  # a hole has no source: its reason says enough
+        columns.append(("source", item.source))
+    for name, value in columns:
         table = table.append_column(name, pa.array([value] * len(table)))
     return table
 

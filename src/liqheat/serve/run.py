@@ -1,8 +1,9 @@
 """The server process: ``up`` (collect, serve, show) and ``serve`` (show what is stored).
 
-One asyncio process. What is shown: a replay, if asked for; else the store's data, as recorded
-data while nothing collects them; else, as no exchange can be reached, the simulated market,
-which lives in a folder of its own and is called simulated everywhere.
+One asyncio process. What is shown: a replay, if asked for; else real data, collected from the
+exchanges, each in a task of its own; else, where no exchange can be reached and nothing is
+stored, the simulated market, which lives in a folder of its own and is called simulated
+everywhere. The exchanges are then tried on.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import logging
 import socket
 import webbrowser
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import uvicorn
@@ -23,12 +25,18 @@ from liqheat import collect
 from liqheat.config import Config
 from liqheat.errors import LiqheatError, ServeError, UnavailableError
 from liqheat.exchanges.base import Exchange, State, wall_clock_ms
-from liqheat.market.events import Event
-from liqheat.market.units import DAY_MS
+from liqheat.market.events import Event, Gap
 from liqheat.serve.app import create_app
-from liqheat.serve.sources import open_feeds, open_simulated, open_stored
+from liqheat.serve.sources import (
+    open_collecting,
+    open_feeds,
+    open_simulated,
+    open_stored,
+)
 from liqheat.serve.warm import warm_up
 from liqheat.service import Feed, Service
+from liqheat.service.feeds import Source
+from liqheat.store import Store
 
 log = logging.getLogger("liqheat.run")
 Say = Callable[[str], None]
@@ -38,6 +46,8 @@ MAX_CLIENT_FRAME = 8_192
 #: How long open requests and sockets get on a stop [s].
 STOP_S = 3
 BACKLOG = 2_048
+#: How long ``up`` waits for the first exchange before it shows something else [s].
+REACH_S = 5.0
 
 
 class Server:
@@ -117,53 +127,77 @@ def _bind(host: str, port: int) -> socket.socket:
     return out
 
 
-class FeedBus:
+@dataclass(frozen=True)
+class StandIn:
+    """What ``up`` shows while no exchange can be reached, and how it says so."""
+
+    say: Say
+    open_simulated: Callable[[], Feed]
+
+
+class SourceBus:
     """What a collector says, on its way into the service."""
 
-    def __init__(self, service: Service, feed: Feed) -> None:
-        self._service, self._feed = service, feed
+    def __init__(self, service: Service, source: Source) -> None:
+        self._service, self._source = service, source
 
     def publish(self, event: Event) -> None:
         """Hand over one event."""
-        self._feed.heard_ms, self._feed.state = self._service.clock_ms(), "live"
+        # A hole is no sign of life.
+        if not isinstance(event, Gap):
+            self._source.heard_ms, self._source.state = self._service.clock_ms(), "live"
         self._service.publish(event)
 
     def report(self, exchange: str, state: State, detail: str) -> None:
         """Note the collector's state."""
         log.info("collector exchange=%s state=%s detail=%s", exchange, state, detail)
-        self._feed.state, self._feed.detail = state, detail
+        self._source.state, self._source.detail = state, detail
+
+    def fetched(self, exchange: str, done_ms: int, total_ms: int) -> None:
+        """Note how much of its history is here."""
+        self._source.fetched = (done_ms, total_ms)
 
 
 @contextlib.asynccontextmanager
 async def running(
-    config: Config, feeds: Sequence[Feed], server: Server
+    config: Config,
+    feeds: Sequence[Feed],
+    server: Server,
+    stand_in: StandIn | None = None,
 ) -> AsyncIterator[Service]:
     """Serve feeds and run their collectors inside the block; end them all after it."""
     service = Service(feeds, clock_ms=wall_clock_ms, prepare=warm_up)
     collectors: list[asyncio.Task[None]] = []
     try:
         await server.start(service)
-        collectors = [
-            asyncio.create_task(_collect(feed.exchange, feed, service, config))
-            for feed in feeds
-            if feed.exchange is not None
-        ]
+        for feed in feeds:
+            collectors += _collectors(feed, service, config)
+        if stand_in is not None and feeds[0].sources:
+            watching = _try_exchanges(stand_in, feeds[0], service, config, collectors)
+            collectors.append(asyncio.create_task(watching))
         yield service
     finally:
-        for task in collectors:
+        # The last first: it may start others.
+        for task in reversed(collectors):
             task.cancel()
         await asyncio.gather(*collectors, return_exceptions=True)
         await server.stop()
 
 
-async def _collect(
-    exchange: Exchange, feed: Feed, service: Service, config: Config
-) -> None:
-    bus = FeedBus(service, feed)
+def _collectors(feed: Feed, service: Service, config: Config) -> list[asyncio.Task[None]]:
+    return [
+        asyncio.create_task(_collect(source, feed.store, service, config))
+        for source in feed.all_sources()
+    ]
+
+
+async def _collect(source: Source, store: Store, service: Service, config: Config) -> None:
+    bus, exchange = SourceBus(service, source), cast(Exchange, source.exchange)
     try:
         await collect.run(
-            exchange, feed.store, bus, clock_ms=feed.clock_ms,
-            history_days=config.history_days, instruments=feed.instruments,
+            exchange, store, bus, clock_ms=source.clock_ms,
+            history_days=config.history_days, instruments=source.instruments,
+            progress=bus.fetched,
         )  # fmt: skip
     except LiqheatError as error:
         log.error("collector_ended exchange=%s error=%s", exchange.name, error)
@@ -193,51 +227,78 @@ def serve(config: Config, say: Say) -> None:
     _run(_up(config, say, collecting=False))
 
 
-def collect_only(
-    config: Config, say: Say, progress: Callable[[int, int, str], None]
-) -> None:
-    """Fill a store until stopped, or until a replay has ended.
+def collect_only(config: Config, say: Say, progress: collect.Progress) -> None:
+    """Fill a store until stopped, or until all that is collected from has ended.
 
     Raises
     ------
     UnavailableError
-        There is nothing to collect from.
+        No exchange has the coins.
     StoreError
         The store cannot be opened, or another process writes to it.
     """
     _run(_collect_only(config, say, progress))
 
 
-async def _collect_only(
-    config: Config, say: Say, progress: Callable[[int, int, str], None]
-) -> None:
-    if not config.simulated:
-        raise UnavailableError(
-            "no live exchange in this version: nothing to collect from; import files, or "
-            "collect from the simulated market with --simulated"
-        )
+async def _collect_only(config: Config, say: Say, progress: collect.Progress) -> None:
     with contextlib.ExitStack() as stack:
-        feed = open_simulated(config, stack)
-        say(f"liqheat: collecting the SIMULATED market into {feed.store.file.parent}")
-        exchange = cast(Exchange, feed.exchange)
-        try:
-            await collect.run(
-                exchange, feed.store, _Quiet(), clock_ms=feed.clock_ms,
-                history_days=config.history_days, instruments=feed.instruments,
-                progress=lambda name, kind, done, total: progress(
-                    done // DAY_MS, max(1, total // DAY_MS), f"{name} {kind}"
-                ),
-            )  # fmt: skip
-        finally:
-            await exchange.close()
+        if config.simulated:
+            feed = open_simulated(config, stack)
+            say(f"liqheat: collecting the SIMULATED market into {feed.store.file.parent}")
+        else:
+            feed = open_collecting(config, stack)
+            say(
+                f"liqheat: collecting {', '.join(config.coins)} from "
+                f"{', '.join(config.exchanges)} into {config.folder}"
+            )
+        bus = _Spoken(say)
+        runs = [
+            _collect_source(source, feed.store, bus, config, progress)
+            for source in feed.all_sources()
+        ]
+        failures = [one for one in await asyncio.gather(*runs) if one is not None]
+        if len(failures) == len(runs):
+            raise failures[0]
 
 
-class _Quiet:
+async def _collect_source(
+    source: Source,
+    store: Store,
+    bus: collect.Bus,
+    config: Config,
+    progress: collect.Progress,
+) -> LiqheatError | None:
+    """Collect from one exchange; its failure is returned, so that the others go on."""
+    exchange = cast(Exchange, source.exchange)
+    try:
+        await collect.run(
+            exchange, store, bus, clock_ms=source.clock_ms,
+            history_days=config.history_days, instruments=source.instruments,
+            progress=progress,
+        )  # fmt: skip
+    except LiqheatError as error:
+        bus.report(exchange.name, "down", str(error))
+        return error
+    finally:
+        await exchange.close()
+    return None
+
+
+class _Spoken:
+    """What is collected without a server: who watches reads how it fares."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._said: dict[str, State] = {}
+
     def publish(self, event: Event) -> None:
         """Nobody listens."""
 
     def report(self, exchange: str, state: State, detail: str) -> None:
-        """Log it."""
+        """Say it where it changed."""
+        if self._said.get(exchange) != state and state != "starting":
+            self._say(f"liqheat: {exchange}: {state}{f': {detail}' if detail else ''}")
+            self._said[exchange] = state
         log.info("collector exchange=%s state=%s detail=%s", exchange, state, detail)
 
 
@@ -253,13 +314,64 @@ async def _up(config: Config, say: Say, *, collecting: bool) -> None:
                 raise UnavailableError(
                     f"{config.folder}: nothing is stored here yet; import or collect first"
                 )
-        async with running(config, feeds, server):
+        stand_in = StandIn(say, lambda: open_simulated(config, stack))
+        async with running(config, feeds, server, stand_in):
             say(f"liqheat: {server.url}")
             if not ipaddress.ip_address(server.socket.getsockname()[0]).is_loopback:
                 say("liqheat: anyone who can reach this machine can see it (--host)")
             if config.browser and collecting:
                 await asyncio.to_thread(webbrowser.open, server.url)
             await server.wait()
+
+
+async def _try_exchanges(
+    stand_in: StandIn, real: Feed, service: Service, config: Config,
+    collectors: list[asyncio.Task[None]],
+) -> None:  # fmt: skip
+    """Show something else while no exchange can be reached, and say when one is."""
+    if await _reached(real, REACH_S):
+        return
+    why, trying = f"no exchange can be reached ({_why(real)})", "still trying"
+    stored = await asyncio.to_thread(real.store.instruments)
+    shown = next((one for one in service.catalogue.feeds if one.kind == "simulated"), None)
+    if any("bars" in one.spans for one in stored):
+        stand_in.say(f"liqheat: {why}; showing recorded data, {trying}")
+        shown = real
+    elif shown is None:
+        stand_in.say(
+            f"liqheat: {why} and nothing is stored; starting the SIMULATED market: "
+            f"no real prices; {trying}"
+        )
+        shown = await asyncio.to_thread(stand_in.open_simulated)
+        service.catalogue.add(shown)
+        collectors.extend(_collectors(shown, service, config))
+    shown.remark = f"No exchange can be reached; {trying}."
+    while not await _reached(real, 60.0):
+        log.info("no_exchange_reached")
+    found = ", ".join(name for name, one in real.sources.items() if one.state == "live")
+    stand_in.say(f"liqheat: {found} can be reached; its data are live")
+    real_now = f"{found} can be reached now: choose a real instrument."
+    shown.remark = "" if shown is real else real_now
+
+
+async def _reached(real: Feed, seconds: float) -> bool:
+    """Wait until an exchange is live; False where none is after that time."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    while loop.time() < until:
+        if any(one.state == "live" for one in real.sources.values()):
+            return True
+        await asyncio.sleep(0.1)
+    return False
+
+
+def _why(real: Feed) -> str:
+    # The first line for each exchange would be eight times the same.
+    details = [
+        one.detail for one in real.sources.values() if one.state in ("down", "refused")
+    ]
+    first = details[0] if details else f"no answer within {REACH_S:g} s"
+    return first + (f", and {len(details) - 1} more" if len(details) > 1 else "")
 
 
 def _run(work: Any) -> None:

@@ -2,9 +2,10 @@
 
 --replay PATH    a data folder or a file, played back from a scratch store, which holds
                  only what the replay clock has passed: nothing is known before its time
-the data folder  what was imported or collected: recorded data, shown as old as it is
+the data folder  real data: collected from the exchanges while we run; with --offline, or where
+                 another process collects, what is stored, shown as old as it is
 --simulated, or  the simulated market, in <data folder>/simulated/<regime>-<seed>; at
-nothing stored   another speed than 1 in a scratch store, for its time runs ahead of ours
+no real data     another speed than 1 in a scratch store, for its time runs ahead of ours
 """
 
 from __future__ import annotations
@@ -14,16 +15,20 @@ import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
+import liqheat.exchanges
 from liqheat.config import Config
-from liqheat.errors import BadInputError
-from liqheat.exchanges.base import wall_clock_ms
+from liqheat.errors import BadInputError, SchemaVersionError, StoreBusyError
+from liqheat.exchanges.base import Exchange, wall_clock_ms
+from liqheat.exchanges.directory import open_exchange
 from liqheat.exchanges.files import plan_import, run_import
 from liqheat.exchanges.replay import ReplayExchange
 from liqheat.exchanges.simulated import SimulatedExchange
 from liqheat.market.instrument import SHIPPED
 from liqheat.market.units import DAY_MS
 from liqheat.service import Feed
+from liqheat.service.feeds import Source
 from liqheat.store import FILE_NAME, Store
 
 Say = Callable[[str], None]
@@ -41,28 +46,64 @@ def open_feeds(config: Config, say: Say, stack: contextlib.ExitStack) -> list[Fe
         feed = open_replay(config, say, stack)
         say(f"liqheat: replaying {config.replay} at {feed.speed:g}x")
         return [feed]
-    feeds = open_stored(config, stack)
-    recorded = bool(feeds)
-    if config.simulated or not recorded:
+    feeds = open_stored(config, stack) if config.offline else open_live(config, say, stack)
+    if config.simulated or not feeds:
+        if not feeds:
+            say(
+                "liqheat: offline and nothing is stored; starting the SIMULATED market: "
+                "no real prices"
+            )
         feeds.append(open_simulated(config, stack))
-    if recorded:
+    elif config.offline:
         say(
-            f"liqheat: no live exchange in this version; showing the recorded data in "
-            f"{config.folder} (play it with --replay {config.folder})"
-        )
-    else:
-        say(
-            "liqheat: no exchange can be reached (no live exchange in this version) and "
-            "nothing is stored; starting the SIMULATED market: no real prices"
+            f"liqheat: offline; showing the recorded data in {config.folder} "
+            f"(play it with --replay {config.folder})"
         )
     return feeds
+
+
+def open_live(config: Config, say: Say, stack: contextlib.ExitStack) -> list[Feed]:
+    """Open the data folder for collecting, or for reading where another process collects."""
+    try:
+        return [open_collecting(config, stack)]
+    except StoreBusyError:
+        say(
+            f"liqheat: another process collects into {config.folder}; showing what it stores"
+        )
+        return [Feed(stack.enter_context(Store.open(config.folder, mode="r")))]
+
+
+def open_collecting(config: Config, stack: contextlib.ExitStack) -> Feed:
+    """Open the data folder and every exchange; nothing is asked of them yet.
+
+    Raises
+    ------
+    StoreBusyError
+        Another process writes there.
+    """
+    store = stack.enter_context(Store.open(config.folder))
+    sources = {}
+    for name in config.exchanges:
+        if not Path(liqheat.exchanges.__path__[0], f"{name}.py").exists():
+            continue
+        exchange = open_exchange(name, config.coins, config.exchange_urls)
+        sources[name] = Source(
+            exchange=cast(Exchange, exchange), clock_ms=exchange.clock_ms
+        )
+    return Feed(store, sources=sources, coins=config.coins)
 
 
 def open_stored(config: Config, stack: contextlib.ExitStack) -> list[Feed]:
     """Open the data folder for reading; empty where nothing is stored."""
     if not (config.folder / FILE_NAME).exists():
         return []
-    store = stack.enter_context(Store.open(config.folder, mode="r"))
+    try:
+        store = Store.open(config.folder, mode="r")
+    except SchemaVersionError:
+        # Older: opening it for writing brings it up to date. Newer: that says so again.
+        Store.open(config.folder).close()
+        store = Store.open(config.folder, mode="r")
+    stack.enter_context(store)
     if not any("bars" in one.spans for one in store.instruments()):
         return []
     return [Feed(store)]
@@ -75,7 +116,7 @@ def open_simulated(config: Config, stack: contextlib.ExitStack) -> Feed:
     def market(history_days: float, start_ms: int | None = None) -> SimulatedExchange:
         return SimulatedExchange(
             seed=config.seed, regime=config.regime, speed=speed, start_ms=start_ms,
-            history_days=history_days,
+            history_days=history_days, remember=False,
         )  # fmt: skip
 
     exchange = market(

@@ -22,8 +22,7 @@ import numpy as np
 from liqheat.engine import MODEL_VERSION
 from liqheat.engine.heatmap import Heatmap
 from liqheat.errors import BadInputError, LiqheatError, UnavailableError
-from liqheat.market.events import Bars, Event, Liquidation, from_row
-from liqheat.market.units import interval_name
+from liqheat.market.events import Event, Liquidation, from_row
 from liqheat.service.cache import BuildCache, BusyError
 from liqheat.service.feeds import (
     Catalogue,
@@ -34,7 +33,9 @@ from liqheat.service.feeds import (
     InstrumentRow,
     Status,
 )
-from liqheat.service.live import Built, LiveView, build_view
+from liqheat.service.history import History, merge
+from liqheat.service.live import LiveView
+from liqheat.service.part import Built, build_view
 from liqheat.service.picture import Delta
 from liqheat.service.query import Query
 from liqheat.service.tape import MAX_LIQUIDATIONS, Tape
@@ -74,7 +75,6 @@ class _Watched:
     listeners: list[Listener]
     rebuilding: asyncio.Task[None] | None = None
     rebuilt_at: float = -1e9
-    warned: bool = False
 
 
 class _Market:
@@ -178,6 +178,15 @@ class Service:
         """Return how fresh an instrument is."""
         return self.catalogue.state(entry, self._market(entry.name).tape.data_ms)
 
+    def exchange_states(self) -> list[ExchangeState]:
+        """Return the state of every exchange, that of its first instrument."""
+        states: dict[str, ExchangeState] = {}
+        for entry in self.catalogue.entries():
+            if entry.exchange not in states:
+                states[entry.exchange] = self.state_of(entry)
+        idle = [one for feed in self.catalogue.feeds for one in self.catalogue.idle(feed)]
+        return [*states.values(), *idle]
+
     def _market(self, name: str) -> _Market:
         return self._markets.setdefault(name, _Market())
 
@@ -213,15 +222,15 @@ class Service:
         if self._prepared is not None and not self._prepared.done():
             await asyncio.shield(self._prepared)
 
-    async def bars(self, query: Query) -> Bars:
+    async def bars(self, query: Query) -> History:
         """Return the window's bars as stored, without warm-up."""
         entry = await self.entry(query.instrument)
         load = self._loader(_base(query), entry)
 
-        def cut() -> Bars:
+        def cut() -> History:
             found = load()
             window, _ = plan(query, found)
-            return found[int(np.searchsorted(found.start_ms, window.start_ms)) :]
+            return found[int(np.searchsorted(found.bars.start_ms, window.start_ms)) :]
 
         return await self.in_thread(cut)
 
@@ -246,7 +255,7 @@ class Service:
         stored = [cast(Liquidation, from_row("liquidations", row)) for row in kept]
         return [*stored, *(row for row in live if row.event_ms >= start_ms)]
 
-    def _loader(self, query: Query, entry: Entry) -> Callable[[], Bars]:
+    def _loader(self, query: Query, entry: Entry) -> Callable[[], History]:
         # Called on the loop, run in a thread: the tape is copied here, where it cannot move.
         tape = self._market(query.instrument).tape.copy()
         if entry.bars is None:
@@ -370,11 +379,6 @@ class Service:
 
     def _advance(self, watched: _Watched, tape: Tape) -> None:
         view = watched.view
-        if foreign := _foreign(view, tape):
-            if not watched.warned:
-                log.warning("not_live instrument=%s %s", view.query.instrument, foreign)
-            watched.warned = True
-            return
         deltas = view.advance(tape.after(view.end_ms), tape.progress)
         if deltas is None or deltas:
             self._tell(watched, deltas)
@@ -412,17 +416,14 @@ class Service:
         span = entry.bars
         if span is None or watched.rebuilding is not None:
             return
-        tape, interval = market.tape, view.live.interval_ms
+        tape, interval = market.tape, span.interval_ms or 60_000
         known = max(view.end_ms, tape.end_ms or 0)
         warmer = span.start_ms < view.first_bar_ms and view.first_bar_ms > view.warm_from_ms
         if warmer or span.end_ms > known + MAX_FOLLOWED * interval:
             view.outdated = True
         elif span.end_ms > known and not entry.feed.attached:
             store = entry.feed.store
-            bars = await self.in_thread(
-                lambda: store.load_bars(name, known, interval_ms=interval)
-            )
-            tape.adopt(bars)
+            tape.adopt(await self.in_thread(lambda: merge(store.load_pieces(name, known))))
             self._schedule(name)
         self._mend(watched)
 
@@ -436,12 +437,10 @@ class Service:
             entry = self.catalogue.find(query.instrument)
         except LiqheatError as error:
             return Status(mode=self.catalogue.overall_mode(), note=str(error), **head)
-        state, bars, foreign = self.state_of(entry), entry.bars, ""
+        state, bars = self.state_of(entry), entry.bars
         data_ms = self._market(entry.name).tape.data_ms or (bars.end_ms if bars else None)
         drawn: dict[str, Any] = {}
         if view is not None:
-            foreign = _foreign(view, self._market(entry.name).tape)
-            data_ms = view.end_ms if foreign else data_ms
             drawn = {
                 "step_ms": view.step_ms, "columns": view.columns,
                 "columns_wanted": view.window.wanted, "last_price": view.last_price,
@@ -452,7 +451,7 @@ class Service:
             replay_speed=entry.feed.speed, exchanges=[state],
             collecting_since_ms=bars.start_ms if bars else None,
             coverage=self._coverage(entry, view),
-            note=foreign or state.detail or ("" if view else "No data yet."), **head, **drawn,
+            note=state.detail or ("" if view else "No data yet."), **head, **drawn,
         )  # fmt: skip
 
     def _coverage(self, entry: Entry, view: LiveView | None) -> CoverageFlags:
@@ -467,17 +466,6 @@ class Service:
             )
         has = view.has
         return CoverageFlags(has.open_interest, has.taker_volume, has.mark, liquidations)
-
-
-def _foreign(view: LiveView, tape: Tape) -> str:
-    """Return why live bars are not drawn, or nothing: a ledger takes one interval only."""
-    drawn, live = view.live.interval_ms, tape.interval_ms
-    if live is None or live == drawn:
-        return ""
-    return (
-        f"Live bars are {interval_name(live)}, the history drawn is {interval_name(drawn)}: "
-        f"the map ends with it. Import {interval_name(live)} bars to see it live."
-    )
 
 
 def _base(query: Query) -> Query:

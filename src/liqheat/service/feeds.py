@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
@@ -103,6 +103,11 @@ def freshness(age_ms: int | None, interval_ms: int) -> ExchangeStateName:
     return "late" if age_ms > LATE_BARS * interval_ms + GRACE_MS else "live"
 
 
+def _state_name(state: State) -> ExchangeStateName:
+    # Before its first data an exchange is late, if nothing worse is known.
+    return state if state in ("down", "refused") else "late"
+
+
 def age_words(age_ms: int) -> str:
     """Return an age in the unit a person would use.
 
@@ -116,27 +121,47 @@ def age_words(age_ms: int) -> str:
     return f"{max(age_ms, 0) // 1000} seconds"
 
 
-@dataclass(eq=False)
-class Feed:
-    """One store and its source.
+@dataclass(eq=False, kw_only=True)
+class Source:
+    """An exchange which a collector of this process fills a store from.
 
-    ``exchange`` fills the store while we run, and has a clock of its own. ``attached``: a
-    collector of this process publishes what it hears; ``state`` and ``detail`` are what it
-    last reported.
+    It has a clock of its own; ``state`` and ``detail`` are what its collector last reported.
+    """
+
+    exchange: Exchange | None = None
+    clock_ms: Callable[[], int] = lambda: 0
+    #: Which of the exchange's instruments are wanted; all where None.
+    instruments: tuple[str, ...] | None = None
+    state: State = "starting"
+    detail: str = ""
+    #: When we last heard something, on our own clock; None before that.
+    heard_ms: int | None = None
+    #: Of its history, fetched and wanted [ms].
+    fetched: tuple[int, int] = (0, 0)
+
+
+@dataclass(eq=False)
+class Feed(Source):
+    """One store and what fills it: itself a source, or with ``sources``, one an exchange.
+
+    ``attached``: what fills it publishes what it hears in this process.
     """
 
     store: Store
     kind: Literal["real", "simulated", "replay"] = "real"
     attached: bool = False
-    exchange: Exchange | None = None
-    clock_ms: Callable[[], int] = lambda: 0
-    #: Which of the exchange's instruments are wanted; all where None.
-    instruments: tuple[str, ...] | None = None
     speed: float | None = None
-    state: State = "starting"
-    detail: str = ""
-    #: When we last heard something, on our own clock; None before that.
-    heard_ms: int | None = None
+    #: By exchange, of a store of real exchanges which are collected in this process.
+    sources: dict[str, Source] = field(default_factory=dict)
+    #: Coins which were asked for, in order.
+    coins: tuple[str, ...] = ()
+    #: Said with every note of this feed, e.g. why it is shown.
+    remark: str = ""
+
+    def all_sources(self) -> list[Source]:
+        """Return what has an exchange."""
+        own = [self] if self.exchange is not None else []
+        return [*own, *self.sources.values()]
 
 
 @dataclass(frozen=True)
@@ -156,6 +181,17 @@ class Entry:
         """Where its bars lie."""
         return self.stored.spans.get("bars")
 
+    @property
+    def exchange(self) -> str:
+        """The first half of its name."""
+        return self.stored.instrument.exchange
+
+    @property
+    def source(self) -> Source | None:
+        """What fills it in this process; None where nothing does."""
+        found = self.feed.sources.get(self.exchange)
+        return found or (self.feed if self.feed.attached else None)
+
 
 class Catalogue:
     """All instruments of all feeds. Reads stores: call ``refresh`` in a thread."""
@@ -164,6 +200,30 @@ class Catalogue:
         self.feeds = tuple(feeds)
         self._clock_ms = clock_ms
         self._entries: dict[str, Entry] = {}
+
+    def add(self, feed: Feed) -> None:
+        """Take in one more feed."""
+        self.feeds = (*self.feeds, feed)
+
+    def _real_is_live(self) -> bool:
+        return any(
+            source.heard_ms is not None
+            for feed in self.feeds
+            if feed.kind == "real"
+            for source in feed.sources.values()
+        )
+
+    def _place(self, entry: Entry) -> tuple[int, ...]:
+        # Coins and exchanges as they were asked for, linear contracts before inverse ones.
+        names, coins, one = (
+            list(entry.feed.sources),
+            entry.feed.coins,
+            entry.stored.instrument,
+        )
+        if one.exchange not in names:
+            return ()
+        coin = coins.index(one.coin) if one.coin in coins else len(coins)
+        return (coin, names.index(one.exchange), one.is_inverse)
 
     def refresh(self) -> None:
         """Read instruments and spans again; of two feeds with one instrument the first stands."""
@@ -177,7 +237,13 @@ class Catalogue:
         """Return all instruments, those with a collector first, then by name."""
         return sorted(
             self._entries.values(),
-            key=lambda e: (not e.feed.attached, e.bars is None, e.name),
+            key=lambda e: (
+                e.feed.kind == "simulated" and self._real_is_live(),
+                e.source is None,
+                e.bars is None,
+                self._place(e),
+                e.name,
+            ),
         )
 
     def find(self, instrument: str) -> Entry:
@@ -206,7 +272,7 @@ class Catalogue:
         """Return what the instrument's data are."""
         if entry.feed.kind != "real":
             return entry.feed.kind
-        if entry.feed.attached:
+        if entry.source is not None and entry.source.heard_ms is not None:
             return "live"
         age = self._data_age(entry)
         return "live" if age is not None and age <= RECORDED_AGE_MS else "replay"
@@ -223,26 +289,37 @@ class Catalogue:
 
     def state(self, entry: Entry, data_ms: int | None = None) -> ExchangeState:
         """Return how fresh an instrument is; ``data_ms`` is newer than the store knows."""
-        feed, name = entry.feed, entry.stored.instrument.exchange
+        feed, source = entry.feed, entry.source
         age = self._data_age(entry)
         if feed.kind != "real":
             # The data's own clock is not ours: what counts is when we last heard something.
-            age = (
-                None if feed.heard_ms is None else max(0, self._clock_ms() - feed.heard_ms)
-            )
+            heard = feed.heard_ms
+            age = None if heard is None else max(0, self._clock_ms() - heard)
         elif data_ms is not None:
             age = max(0, self._clock_ms() - data_ms)
         interval = (entry.bars.interval_ms if entry.bars else None) or 60_000
         fresh: ExchangeStateName = freshness(age, interval)
-        if feed.attached and feed.state in ("down", "refused"):
-            fresh = "refused" if feed.state == "refused" else "down"
-        return ExchangeState(name, fresh, age, self.note(entry))
+        if source is not None and source.state in ("down", "refused"):
+            fresh = "refused" if source.state == "refused" else "down"
+        return ExchangeState(entry.exchange, fresh, age, self.note(entry))
+
+    def idle(self, feed: Feed) -> list[ExchangeState]:
+        """Return the states of exchanges of a feed which have given no instrument yet."""
+        known = {entry.exchange for entry in self._entries.values()}
+        return [
+            ExchangeState(name, _state_name(source.state), None, source.detail)
+            for name, source in feed.sources.items()
+            if name not in known
+        ]
 
     def note(self, entry: Entry) -> str:
         """Return one honest sentence on an instrument's data."""
-        feed = entry.feed
-        if feed.attached and feed.state != "live" and feed.detail:
-            return feed.detail
+        return " ".join(filter(None, (self._note(entry), entry.feed.remark)))
+
+    def _note(self, entry: Entry) -> str:
+        feed, source = entry.feed, entry.source
+        if source is not None and source.state != "live" and source.detail:
+            return source.detail
         if feed.kind == "simulated":
             return "Simulated market: no real prices, no real positions."
         if feed.kind == "replay":
@@ -250,10 +327,13 @@ class Catalogue:
                 return "Replay of recorded data: the recording has ended."
             speed = f" at {feed.speed:g}x" if feed.speed else ""
             return f"Replay of recorded data{speed}."
-        if not feed.attached and self.mode(entry) == "replay":
+        if self.mode(entry) == "replay":
             age = self._data_age(entry)
             old = f"; the last bar is {age_words(age)} old" if age is not None else ""
-            return f"Recorded data{old}. Nothing is collecting it."
+            nobody = " Nothing is collecting it." if source is None else ""
+            return f"Recorded data{old}.{nobody}"
+        if source is not None and source.fetched[0] < source.fetched[1]:
+            return f"Fetching history: {source.fetched[0] / source.fetched[1]:.0%}."
         return ""
 
     def row(self, entry: Entry) -> InstrumentRow:

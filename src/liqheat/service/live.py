@@ -6,25 +6,26 @@ on, everybody gets it whole) when the rows or ``v_max`` must move, when the wind
 an eighth and drops its oldest columns, or when too much changed at once. Between redraws the
 window only grows at its end, so a column's number means the same to every viewer.
 
+A view of one instrument has one ``Part``; a view of a coin has one for each instrument of it.
+The first part leads: its bars make the candles and open the columns. Others fill theirs in as
+they come; until then the column shows their faded ledger. A column is the float32 sum of the
+parts, exchange by exchange (``total``), so parts always add up to the whole, to the last bit.
+
 Columns are kept as USD and as codes: a delta applied to the codes of a picture with the seq
 before gives exactly the codes of a picture taken now.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from liqheat.engine.heatmap import Heatmap
-from liqheat.engine.live import LiveHeatmap
+from liqheat.engine.heatmap import Quality
 from liqheat.exchanges.base import Mode
-from liqheat.market.events import Bars
-from liqheat.market.instrument import Instrument
+from liqheat.service.history import BarRow
+from liqheat.service.part import Built, BuiltPart, Inputs, Part, total
 from liqheat.service.picture import (
     Delta,
     DeltaKind,
@@ -34,67 +35,16 @@ from liqheat.service.picture import (
     to_codes,
 )
 from liqheat.service.query import Query
-from liqheat.service.window import WARMUP_MS, Window, build_for, is_too_near, plan
+from liqheat.service.window import WARMUP_MS, is_too_near
 
 F32 = NDArray[np.float32]
+#: What came in of one instrument: closed bars, and the one under way.
+News = tuple[Iterable[BarRow], BarRow | None]
 
 #: More changed columns than this at once are sent as a picture.
 MAX_DELTAS = 32
 #: Bytes of a sparse frame beside its bins, against those of a whole column.
 _SPARSE_EXTRA, _SPARSE_EACH = 2, 3
-
-
-class BarRow(NamedTuple):
-    """One bar as the live engine takes it; absent is NaN."""
-
-    start_ms: int
-    open: float
-    high: float
-    low: float
-    close: float
-    qty: float
-    open_interest_qty: float = math.nan
-    mark_high: float = math.nan
-    mark_low: float = math.nan
-
-    def engine_row(self) -> tuple[float, float, float, float, float, float, float]:
-        """Return the row in ``LiveHeatmap.push``'s order."""
-        return self[2:]
-
-
-@dataclass(frozen=True, eq=False)
-class Built:
-    """What a view starts from: made in a thread."""
-
-    window: Window
-    heatmap: Heatmap
-    live: LiveHeatmap
-    first_bar_ms: int
-    has: Inputs
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """Which inputs the bars carry."""
-
-    open_interest: bool
-    taker_volume: bool
-    mark: bool
-
-
-def build_view(query: Query, bars: Bars, instrument: Instrument) -> Built:
-    """Build the window of a live view and the ledger that continues it."""
-    window, params = plan(query, bars)
-    heatmap = build_for(query, bars, instrument)
-    live = LiveHeatmap(instrument, params, heatmap.price_edges, bars.interval_ms)
-    live.warm(bars)
-    # Once here, in a thread: the first call loads machine code from disk.
-    last = bars[-1:]
-    row = BarRow(0, *(float(getattr(last, name)[0]) for name in BarRow._fields[1:]))
-    live.peek(int(bars.start_ms[-1]) + 2 * bars.interval_ms, row.engine_row())
-    columns = (bars.open_interest_qty, bars.taker_buy_qty, bars.mark_high)
-    has = Inputs(*(bool(np.isfinite(column).any()) for column in columns))
-    return Built(window, heatmap, live, int(bars.start_ms[0]), has)
 
 
 class LiveView:
@@ -117,25 +67,80 @@ class LiveView:
 
     def adopt(self, built: Built) -> None:
         """Start again from a new build: other rows, or bars that were missing."""
-        heatmap, self.window, self.live = built.heatmap, built.window, built.live
+        heatmap, self.window = built.parts[0].heatmap, built.window
         self.seq += 1
-        self.outdated = False
+        self._outdated = False
         self.columns = n = len(heatmap.start_ms)
         self.t0_ms, self.step_ms = int(heatmap.start_ms[0]), heatmap.step_ms
-        self.quality, self.model_version = heatmap.quality, heatmap.model_version
-        self.first_bar_ms, self.has = built.first_bar_ms, built.has
+        self.model_version, self.price_edges = heatmap.model_version, heatmap.price_edges
         edges = heatmap.price_edges
         self.price_min, self.price_max = float(edges[0]), float(edges[-1])
         self._scale = price_scale(edges, log_scale=self.query.scale == "log")
-        room = self._most() + MAX_DELTAS + 1
-        self._usd = np.zeros((max(room, n), len(edges) - 1), np.float32)
-        np.add(heatmap.long_usd, heatmap.short_usd, out=self._usd[:n])
-        self._candles = np.full((len(self._usd), 5), np.nan, np.float32)
-        for i, name in enumerate(("open", "high", "low", "close", "qty")):
-            self._candles[:n, i] = getattr(heatmap, name)
-        #: The last column's candle from closed bars alone; None when it has none yet.
-        self._closed: tuple[float, ...] | None = tuple(self._candles[n - 1].tolist())
+        room = max(self._most() + MAX_DELTAS + 1, n)
+        self.parts = {one.name: Part(one, room) for one in built.parts}
+        self._candles = np.full((room, 5), np.nan, np.float32)
+        self._candles[:n] = self.lead.candles[:n]
+        self._sum()
+
+    def _sum(self) -> None:
+        # One part is its own sum; several have one array more.
+        if len(self.parts) == 1:
+            self._usd = self.lead.usd
+        else:
+            self._usd = np.zeros_like(self.lead.usd)
+            self._usd[: self.columns] = self._total(slice(self.columns))
         self._recode()
+
+    def _total(self, rows: slice | int) -> F32:
+        return total((one.exchange, one.usd[rows]) for one in self.parts.values())
+
+    def adopt_part(self, built: BuiltPart) -> bool:
+        """Take in one instrument anew, or for the first time; False if its grid is another.
+
+        Draws the picture again.
+        """
+        heatmap = built.heatmap
+        shift = (self.t0_ms - int(heatmap.start_ms[0])) // self.step_ms
+        if heatmap.step_ms != self.step_ms or not np.array_equal(
+            heatmap.price_edges, self.price_edges
+        ):
+            return False
+        part = Part(built, len(self._usd) + max(shift, 0))
+        part.drop(shift)
+        # Bars which came while it was built are taken in with the next news of it.
+        parts = {**self.parts, part.name: part}
+        order = [self.lead.name, *sorted(name for name in parts if name != self.lead.name)]
+        self.parts = {name: parts[name] for name in order}
+        self._fill_others()
+        self._sum()
+        self.seq += 1
+        return True
+
+    def drop_part(self, name: str) -> None:
+        """Leave an instrument out from now on; draws the picture again."""
+        if name in self.parts and name != self.lead.name:
+            del self.parts[name]
+            self._sum()
+            self.seq += 1
+
+    @property
+    def lead(self) -> Part:
+        """The instrument whose candles are drawn."""
+        return next(iter(self.parts.values()))
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the view needs a new build, and takes nothing more until then."""
+        return self._outdated or self.lead.outdated
+
+    @outdated.setter
+    def outdated(self, value: bool) -> None:
+        self._outdated = value
+
+    @property
+    def outdated_parts(self) -> list[str]:
+        """The instruments besides the lead which need a new build."""
+        return [one.name for one in list(self.parts.values())[1:] if one.outdated]
 
     def _most(self) -> int:
         return self.window.wanted + max(self.window.wanted // 8, 16)
@@ -147,13 +152,32 @@ class LiveView:
 
     @property
     def end_ms(self) -> int:
-        """End of the last closed bar."""
-        return self.live.end_ms or self.t0_ms
+        """End of the last closed bar of the lead."""
+        return self.lead.end_ms
+
+    @property
+    def first_bar_ms(self) -> int:
+        """Start of the lead's warm-up."""
+        return self.lead.first_bar_ms
 
     @property
     def warm_from_ms(self) -> int:
         """Where the warm-up should begin."""
         return self.t0_ms - WARMUP_MS
+
+    @property
+    def quality(self) -> Quality:
+        """How far the lead can be trusted."""
+        return self.lead.quality
+
+    @property
+    def has(self) -> Inputs:
+        """Which inputs any of the parts carry."""
+        flags = [one.has for one in self.parts.values()]
+        return Inputs(
+            any(one.open_interest for one in flags), any(one.taker_volume for one in flags),
+            any(one.mark for one in flags),
+        )  # fmt: skip
 
     @property
     def last_price(self) -> float | None:
@@ -176,69 +200,49 @@ class LiveView:
     def advance(
         self, closed: Iterable[BarRow], progress: BarRow | None
     ) -> list[Delta] | None:
-        """Take in bars and return what changed; None if the picture was redrawn.
+        """Take in bars of the lead and return what changed; see ``advance_all``."""
+        return self.advance_all({self.lead.name: (closed, progress)})
 
-        Bars already taken are passed over. A bar that does not follow the last one leaves the
-        view ``outdated``: it needs a new build, and takes nothing more until then.
+    def advance_all(self, news: Mapping[str, News]) -> list[Delta] | None:
+        """Take in bars of any parts and return what changed; None if the picture was redrawn.
+
+        Bars already taken are passed over. A bar that does not follow the last one leaves its
+        part ``outdated``: it needs a new build, and takes nothing more until then.
         """
         before, deltas = self.seq, list[Delta]()
         self._overflow = False
-        waiting: tuple[int, tuple[float, ...], F32] | None = None
-        interval = self.live.interval_ms
-        for bar in closed:
-            if self.outdated or bar.start_ms < self.end_ms:
-                continue
-            if bar.start_ms > self.end_ms:
-                self.outdated = True
-                break
-            self.live.push(bar.start_ms + interval, bar.engine_row())
-            column = self._column(bar)
-            if waiting is not None and waiting[0] != column:
-                self._show(*waiting, deltas)
-            self._closed = self._merged(column, bar)
-            waiting = (column, self._closed, self.live.long_usd + self.live.short_usd)
-        if progress is not None and not self.outdated and progress.start_ms == self.end_ms:
-            waiting = self._in_progress(progress, waiting, deltas)
-        if waiting is not None:
-            self._show(*waiting, deltas)
+        columns, touched = self.lead.columns, set[int]()
+        for name, (closed, progress) in news.items():
+            part = self.parts.get(name)
+            if part is not None and not (part is self.lead and self._outdated):
+                touched |= part.advance(closed, progress, self.t0_ms, self.step_ms)
+        if self.lead.columns > columns:
+            touched |= self._fill_others()
+        for column in sorted(touched):
+            if column < self.lead.columns:
+                self._show(column, deltas)
         return self._settle(before, deltas)
 
-    def _in_progress(
-        self,
-        bar: BarRow,
-        waiting: tuple[int, tuple[float, ...], F32] | None,
-        deltas: list[Delta],
-    ) -> tuple[int, tuple[float, ...], F32]:
-        column = self._column(bar)
-        if waiting is not None and waiting[0] != column:
-            self._show(*waiting, deltas)
-        usd = np.add(
-            *self.live.peek(bar.start_ms + self.live.interval_ms, bar.engine_row())
-        )
-        closed = self._closed if column == self.columns - 1 else None
-        if column != self.columns - 1:
-            self._closed = None
-        return column, _merge(closed, bar), usd
+    def _fill_others(self) -> set[int]:
+        """Let parts without news show their faded ledger in the newest columns."""
+        out = set[int]()
+        for part in list(self.parts.values())[1:]:
+            out |= part.fill(
+                self.lead.columns, self.lead.shown_end_ms, self.t0_ms, self.step_ms
+            )
+        return out
 
-    def _column(self, bar: BarRow) -> int:
-        return (bar.start_ms - self.t0_ms) // self.step_ms
-
-    def _merged(self, column: int, bar: BarRow) -> tuple[float, ...]:
-        begins = bar.start_ms == self.t0_ms + column * self.step_ms
-        return _merge(None if begins else self._closed, bar)
-
-    def _show(
-        self, column: int, candle: tuple[float, ...], usd: F32, deltas: list[Delta]
-    ) -> None:
+    def _show(self, column: int, deltas: list[Delta]) -> None:
         if column >= len(self._usd):
             self._grow()
+        usd = self._total(column)
         codes = to_codes(usd, self.v_max)
         kind: DeltaKind = "replace"
         if column == self.columns:
             self.columns, kind = column + 1, "append"
         self._overflow |= bool(usd.max(initial=0.0) > self.v_max)
         changed = np.flatnonzero(codes != self._codes[column])
-        row = np.array(candle, np.float32)
+        row = self.lead.candles[column]
         same = np.array_equal(row, self._candles[column], equal_nan=True)
         self._usd[column], self._codes[column], self._candles[column] = usd, codes, row
         if kind == "replace" and same and not len(changed):
@@ -259,16 +263,22 @@ class LiveView:
 
     def _grow(self) -> None:
         # Only where many bars came at once; columns are dropped when all are in.
-        more = ((0, len(self._usd)), (0, 0))
-        self._usd, self._codes = np.pad(self._usd, more), np.pad(self._codes, more)
+        more = ((0, len(self.lead.usd) - len(self._usd)), (0, 0))
+        alone = len(self.parts) == 1
+        self._usd = self.lead.usd if alone else np.pad(self._usd, more)
+        more = ((0, len(self._usd) - len(self._codes)), (0, 0))
+        self._codes = np.pad(self._codes, more)
         self._candles = np.pad(self._candles, more, constant_values=np.nan)
 
     def _drop_oldest(self) -> None:
         drop = self.columns - self.window.wanted
-        for array in (self._usd, self._codes, self._candles):
-            array[: self.columns - drop] = array[drop : self.columns].copy()
+        for part in self.parts.values():
+            part.drop(drop)
+        self._candles[: self.columns - drop] = self._candles[drop : self.columns].copy()
         self.columns -= drop
         self.t0_ms += drop * self.step_ms
+        if len(self.parts) > 1:
+            self._usd[: self.columns] = self._total(slice(self.columns))
         self._overflow = True
 
     def _settle(self, before: int, deltas: list[Delta]) -> list[Delta] | None:
@@ -282,15 +292,3 @@ class LiveView:
         self._recode()
         self.seq = before + 1
         return None
-
-
-def _merge(candle: tuple[float, ...] | None, bar: BarRow) -> tuple[float, ...]:
-    if candle is None or math.isnan(candle[3]):
-        return (bar.open, bar.high, bar.low, bar.close, bar.qty)
-    return (
-        candle[0],
-        max(candle[1], bar.high),
-        min(candle[2], bar.low),
-        bar.close,
-        candle[4] + bar.qty,
-    )

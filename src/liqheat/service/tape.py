@@ -6,15 +6,10 @@ and then these; a live view takes these alone.
 
 from __future__ import annotations
 
-import math
 from collections import deque
-from dataclasses import replace
-from typing import Any
 
-import numpy as np
-
-from liqheat.market.events import Bar, Bars, Liquidation, MarkPrice, OpenInterest
-from liqheat.service.live import BarRow
+from liqheat.market.events import Bar, Liquidation, MarkPrice, OpenInterest
+from liqheat.service.history import NAN, BarRow, History
 from liqheat.store.views import MARK_READINGS_PER_BAR
 
 #: Closed bars, readings and liquidations that are kept.
@@ -37,7 +32,7 @@ class Tape:
     @property
     def end_ms(self) -> int | None:
         """End of the last closed bar."""
-        return self.closed[-1].start_ms + (self.interval_ms or 0) if self.closed else None
+        return self.closed[-1].end_ms if self.closed else None
 
     def take(self, event: object) -> bool:
         """Take in one event; return whether a picture may change by it."""
@@ -77,19 +72,21 @@ class Tape:
 
     def _row(self, bar: Bar) -> BarRow:
         start, end = bar.event_ms, bar.event_ms + bar.interval_ms
-        interest = math.nan
+        interest = NAN
         for time, value in reversed(self._open_interest):
             if time <= end:
-                interest = value if time > start else math.nan
+                interest = value if time > start else NAN
                 break
         high, low = bar.mark_high, bar.mark_low
         if high is None or low is None:
             marks = [value for time, value in self._marks if start <= time < end]
             some = len(marks) >= MARK_READINGS_PER_BAR
-            high, low = (max(marks), min(marks)) if some else (math.nan, math.nan)
+            high, low = (max(marks), min(marks)) if some else (NAN, NAN)
+        taker = NAN if bar.taker_buy_qty is None else bar.taker_buy_qty
         return BarRow(
-            start, bar.open, bar.high, bar.low, bar.close, bar.qty, interest, high, low
-        )
+            start, bar.open, bar.high, bar.low, bar.close, bar.qty, interest, high, low,
+            taker, bar.interval_ms,
+        )  # fmt: skip
 
     def copy(self) -> Tape:
         """Return a tape with the same closed bars, which will not move."""
@@ -97,16 +94,14 @@ class Tape:
         out.interval_ms, out.closed = self.interval_ms, self.closed.copy()
         return out
 
-    def adopt(self, bars: Bars) -> None:
+    def adopt(self, bars: History) -> None:
         """Take in closed bars which came by another way than events."""
-        if self.interval_ms != bars.interval_ms:
-            self.closed.clear()
-            self.interval_ms = bars.interval_ms
         known = self.end_ms or 0
-        columns = [getattr(bars, name).tolist() for name in BarRow._fields]
-        rows = (BarRow(*values) for values in zip(*columns, strict=True))
-        self.closed.extend(row for row in rows if row.start_ms >= known)
-        self._saw(int(bars.start_ms[-1]) + bars.interval_ms)
+        rows = [row for row in bars.rows() if row.start_ms >= known]
+        self.closed.extend(rows)
+        if rows:
+            self.interval_ms = rows[-1].length_ms
+            self._saw(rows[-1].end_ms)
 
     def after(self, start_ms: int) -> list[BarRow]:
         """Return the closed bars which begin at ``start_ms`` or later, oldest first."""
@@ -117,16 +112,6 @@ class Tape:
             out.append(row)
         return out[::-1]
 
-    def extend(self, bars: Bars) -> Bars:
+    def extend(self, bars: History) -> History:
         """Return stored bars with the newer ones of this tape at their end."""
-        rows = self.after(int(bars.start_ms[-1]) + bars.interval_ms)
-        if not rows or self.interval_ms != bars.interval_ms:
-            return bars
-        columns = dict(zip(BarRow._fields, zip(*rows, strict=True), strict=True))
-        absent = [math.nan] * len(rows)
-        joined: dict[str, Any] = {}
-        for name in (*BarRow._fields, "taker_buy_qty"):
-            old = getattr(bars, name)
-            new = np.asarray(columns.get(name, absent), dtype=old.dtype)
-            joined[name] = np.concatenate([old, new])
-        return replace(bars, **joined)
+        return bars.extended(self.after(int(bars.end_ms[-1])))

@@ -16,9 +16,9 @@ import numpy as np
 
 from liqheat.engine.heatmap import Heatmap, HeatmapParams, build_heatmap
 from liqheat.errors import BadInputError, UnavailableError
-from liqheat.market.events import Bars
 from liqheat.market.instrument import Instrument
 from liqheat.market.units import DAY_MS, INTERVAL_MS, RANGE_MS, interval_name
+from liqheat.service.history import History, merge
 from liqheat.service.query import Query, StepName
 from liqheat.store import Store
 
@@ -62,7 +62,7 @@ def choose_window(query: Query, interval_ms: int, first_ms: int, last_ms: int) -
     query : Query
         Range and step.
     interval_ms : int
-        Interval of the stored bars.
+        What a step must be a multiple of: the interval of the bars in the window.
     first_ms, last_ms : int
         Span of the stored bars, half-open: nothing is drawn before the first.
 
@@ -101,12 +101,13 @@ def _auto_step(span_ms: int, interval_ms: int) -> int:
     )
 
 
-def choose_rows(query: Query, bars: Bars, window: Window) -> tuple[float, float]:
+def choose_rows(query: Query, history: History, window: Window) -> tuple[float, float]:
     """Return the lowest and highest price of the rows.
 
     The window's prices, widened so that the near levels show, on snapped edges; an edge the
     query gives is taken as it is.
     """
+    bars = history.bars
     first = int(np.searchsorted(bars.start_ms, window.start_ms))
     shown = bars[min(first, len(bars) - 1) :]
     low, high = math.log(float(shown.low.min())), math.log(float(shown.high.max()))
@@ -136,9 +137,9 @@ def load_for(
     store: Store,
     query: Query,
     end_ms: int,
-    extend: Callable[[Bars], Bars] | None = None,
-) -> Bars:
-    """Return the bars of a query's window and its warm-up.
+    extend: Callable[[History], History] | None = None,
+) -> History:
+    """Return the bars of a query's window and its warm-up, the finest there are each time.
 
     Parameters
     ----------
@@ -158,31 +159,32 @@ def load_for(
     """
     end = end_ms if query.as_of_ms is None else query.as_of_ms
     start = end - RANGE_MS[query.range] - DAY_MS - WARMUP_MS
-    bars = store.load_bars(query.instrument, start, query.as_of_ms)
+    history = merge(store.load_pieces(query.instrument, start, query.as_of_ms))
     if extend is not None:
-        bars = extend(bars)
+        history = extend(history)
     if query.as_of_ms is None:
-        return bars
-    ends = bars.start_ms + bars.interval_ms
-    known = int(np.searchsorted(ends, query.as_of_ms, side="right"))
-    if known == 0:
+        return history
+    known = history.known_at(query.as_of_ms)
+    if len(known) == 0:
         msg = f"{query.instrument}: no bar had closed by as_of_ms {query.as_of_ms}"
         raise UnavailableError(msg)
-    return bars[:known]
+    return known
 
 
-def plan(query: Query, bars: Bars) -> tuple[Window, HeatmapParams]:
+def plan(query: Query, history: History) -> tuple[Window, HeatmapParams]:
     """Return the columns and rows of a query over bars (warm-up included)."""
-    first, last = int(bars.start_ms[0]), int(bars.start_ms[-1]) + bars.interval_ms
-    window = choose_window(query, bars.interval_ms, first, last)
-    return window, query.params(*choose_rows(query, bars, window))
+    first, last = int(history.start_ms[0]), int(history.end_ms[-1])
+    interval = history.coarsest_ms(last - RANGE_MS[query.range])
+    window = choose_window(query, interval, first, last)
+    return window, query.params(*choose_rows(query, history, window))
 
 
 def build_for(
-    query: Query, bars: Bars, instrument: Instrument, *, last_only: bool = False
+    query: Query, history: History, instrument: Instrument, *, last_only: bool = False
 ) -> Heatmap:
     """Return the heatmap of a query; ``last_only``: its newest bar as the only column."""
-    window, params = plan(query, bars)
+    window, params = plan(query, history)
+    bars = history.bars
     if last_only:
         return build_heatmap(bars, instrument, params, start_ms=int(bars.start_ms[-1]))
     return build_heatmap(

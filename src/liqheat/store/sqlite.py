@@ -22,8 +22,10 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, Self
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 from adbc_driver_sqlite import dbapi
+from numpy.typing import NDArray
 
 from liqheat.errors import BadInputError, StoreError, UnavailableError
 from liqheat.market.events import Bars, Gap
@@ -41,7 +43,14 @@ from liqheat.store.connection import (
 )
 from liqheat.store.rows import conform, ranges
 from liqheat.store.schema import KINDS, absent_to_null, select_sql, span_sql, upsert_sql
-from liqheat.store.views import Span, build_bars, finest_covering, merge_gaps
+from liqheat.store.views import (
+    Span,
+    build_bars,
+    covered,
+    finest_covering,
+    merge_gaps,
+    overall,
+)
 
 FILE_NAME = "liqheat.db"
 #: Rows of one Arrow batch on the way out; small ones cost, large ones only memory.
@@ -248,30 +257,36 @@ class Store:
             if interval_ms is None:
                 span = finest_covering(spans, start_ms, end_ms)
                 interval_ms = (span.interval_ms if span else None) or 0
-            bars = _select(
-                cursor, "bars", _LOAD_COLUMNS, instrument, start_ms, end_ms, interval_ms
-            )
-            if bars.num_rows == 0:
-                _refuse_empty(instrument, spans)
-            first = bars["start_ms"][0].as_py()
-            last = bars["start_ms"][-1].as_py() + interval_ms
-            # A reading at the very end of the last bar was known at its end.
-            interest, mark = (
-                _select(cursor, kind, ("event_ms", value), instrument, first, last + 1)
-                for kind, value in (
-                    ("open_interest", "open_interest_qty"),
-                    ("mark", "mark_price"),
-                )
-            )
-        columns = dict(zip(bars.column_names, bars.columns, strict=True))
-        return build_bars(
-            columns, interval_ms, interest, mark, f"stored bars of {instrument}"
-        )
+            found = _load(cursor, instrument, start_ms, end_ms, interval_ms)
+        if found is None:
+            _refuse_empty(instrument, spans)
+        return found
+
+    def load_pieces(
+        self, instrument: str, start_ms: int | None = None, end_ms: int | None = None
+    ) -> list[Bars]:
+        """Return ``load_bars`` of every stored interval which has bars there, finest first.
+
+        Raises
+        ------
+        UnavailableError
+            None has.
+        """
+        with self._reading() as cursor:
+            spans = _spans(cursor, "bars", instrument)
+            found = [
+                _load(cursor, instrument, start_ms, end_ms, interval)
+                for interval in sorted(span.interval_ms or 0 for span in spans)
+            ]
+        pieces = [bars for bars in found if bars is not None]
+        if not pieces:
+            _refuse_empty(instrument, spans)
+        return pieces
 
     def span(self, kind: str, instrument: str) -> Span | None:
-        """Return where rows lie, of bars the finest interval covering all; or None."""
+        """Return where rows lie, of bars those of all intervals together; or None."""
         with self._reading() as cursor:
-            return finest_covering(_spans(cursor, kind, instrument))
+            return overall(_spans(cursor, kind, instrument))
 
     def instruments(self) -> list[StoredInstrument]:
         """Return the instruments which have rows or were put, sorted by name."""
@@ -288,11 +303,7 @@ class Store:
             return [
                 StoredInstrument(
                     _instrument(cursor, name),
-                    {
-                        kind: s
-                        for kind in KINDS
-                        if (s := finest_covering(kinds.get(kind, ())))
-                    },
+                    {kind: s for kind in KINDS if (s := overall(kinds.get(kind, ())))},
                 )
                 for name, kinds in sorted(spans.items())
             ]
@@ -316,18 +327,22 @@ class Store:
         *,
         interval_ms: int | None = None,
     ) -> list[Gap]:
-        """Return recorded gaps and the holes between stored bars, sorted by time."""
+        """Return recorded gaps and the holes between stored bars, sorted by time.
+
+        A hole is where no bar is stored, of any interval or, where given, of ``interval_ms``.
+        """
         with self._reading() as cursor:
-            if interval_ms is None:
-                span = finest_covering(_spans(cursor, "bars", instrument), start_ms, end_ms)
-                interval_ms = (span.interval_ms if span else None) or 0
-            starts = _select(
-                cursor, "bars", ("start_ms",), instrument, start_ms, end_ms, interval_ms
-            )
+            spans = _spans(cursor, "bars", instrument)
+            intervals = sorted({span.interval_ms or 0 for span in spans})
+            stretches = [
+                (_starts(cursor, instrument, start_ms, end_ms, one), one)
+                for one in intervals
+                if interval_ms in (None, one)
+            ]
             columns = ("instrument", "event_ms", "end_ms", "kind", "reason")
             rows = _select(cursor, "gaps", columns, instrument, start_ms, end_ms)
         recorded = [Gap(**row) for row in rows.to_pylist()]
-        return merge_gaps(instrument, starts["start_ms"].to_numpy(), interval_ms, recorded)
+        return merge_gaps(instrument, covered(stretches), recorded)
 
     def close(self) -> None:
         """Close every connection and give the writer's place back."""
@@ -414,6 +429,32 @@ def _select(
     where = f"WHERE {' AND '.join(conditions)} ORDER BY {', '.join(key)}"
     cursor.execute(f"{select_sql(kind, columns)} {where}", tuple(values))
     return absent_to_null(cursor.fetch_arrow_table(), kind)
+
+
+def _starts(
+    cursor: Any, instrument: str, start_ms: int | None, end_ms: int | None, interval_ms: int
+) -> NDArray[np.int64]:
+    found = _select(
+        cursor, "bars", ("start_ms",), instrument, start_ms, end_ms, interval_ms
+    )
+    return np.asarray(found["start_ms"].to_numpy(), np.int64)
+
+
+def _load(
+    cursor: Any, instrument: str, start_ms: int | None, end_ms: int | None, interval_ms: int
+) -> Bars | None:
+    bars = _select(cursor, "bars", _LOAD_COLUMNS, instrument, start_ms, end_ms, interval_ms)
+    if bars.num_rows == 0:
+        return None
+    first = bars["start_ms"][0].as_py()
+    last = bars["start_ms"][-1].as_py() + interval_ms
+    # A reading at the very end of the last bar was known at its end.
+    interest, mark = (
+        _select(cursor, kind, ("event_ms", value), instrument, first, last + 1)
+        for kind, value in (("open_interest", "open_interest_qty"), ("mark", "mark_price"))
+    )
+    columns = dict(zip(bars.column_names, bars.columns, strict=True))
+    return build_bars(columns, interval_ms, interest, mark, f"stored bars of {instrument}")
 
 
 def _spans(cursor: Any, kind: str, instrument: str) -> list[Span]:

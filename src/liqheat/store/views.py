@@ -5,6 +5,7 @@ Pure functions over arrays; ``sqlite`` reads for them.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -55,6 +56,35 @@ def finest_covering(
     return max(spans, key=rank)
 
 
+def overall(spans: Sequence[Span]) -> Span | None:
+    """Return where rows of all intervals lie together, and how many there are.
+
+    The interval is the finest of those which reach the end within one of their own bars.
+    """
+    if not spans:
+        return None
+    end = max(span.end_ms for span in spans)
+    newest = [s for s in spans if s.end_ms + (s.interval_ms or 0) >= end]
+    finest = min(newest, key=lambda span: span.interval_ms or 0)
+    start = min(span.start_ms for span in spans)
+    rows = sum(span.rows for span in spans)
+    return Span(start, end, rows, finest.interval_ms)
+
+
+def covered(stretches: Sequence[tuple[I64, int]]) -> list[tuple[int, int]]:
+    """Return the stretches which bars cover, joined: ``(starts, interval)`` per interval."""
+    starts = np.concatenate([*(starts for starts, _ in stretches), np.zeros(0, np.int64)])
+    ends = np.concatenate([*(s + length for s, length in stretches), np.zeros(0, np.int64)])
+    if len(starts) == 0:
+        return []
+    order = np.argsort(starts, kind="stable")
+    starts, reach = starts[order], np.maximum.accumulate(ends[order])
+    after = np.flatnonzero(starts[1:] > reach[:-1])
+    first = starts[np.append(0, after + 1)]
+    last = reach[np.append(after, len(reach) - 1)]
+    return list(zip(first.tolist(), last.tolist(), strict=True))
+
+
 def build_bars(
     columns: Mapping[str, pa.ChunkedArray],
     interval_ms: int,
@@ -92,26 +122,22 @@ def _with_mark(bars: Bars, event_ms: I64, mark_price: F64) -> Bars:
 
 
 def merge_gaps(
-    instrument: str, start_ms: I64, interval_ms: int, recorded: Sequence[Gap]
+    instrument: str, stretches: Sequence[tuple[int, int]], recorded: Sequence[Gap]
 ) -> list[Gap]:
-    """Return recorded gaps and the holes between stored bars, sorted by time.
+    """Return recorded gaps and the holes between covered stretches, sorted by time.
 
     A recorded gap in bars which the stored bars have since filled is a gap no longer; one
     which overlaps a hole lends it its reason; one outside the stored bars stays.
     """
-    after = np.flatnonzero(np.diff(start_ms) > interval_ms)
-    holes = [
-        (int(a) + interval_ms, int(b))
-        for a, b in zip(start_ms[after], start_ms[after + 1], strict=True)
-    ]
+    holes = [(a[1], b[0]) for a, b in itertools.pairwise(stretches)]
     bars = [gap for gap in recorded if gap.kind == "bars"]
     out = [gap for gap in recorded if gap.kind != "bars"]
     for begin, end in holes:
         reasons = [g.reason for g in bars if g.event_ms < end and g.end_ms > begin]
         reason = reasons[0] if reasons else "no bars between stored bars"
         out.append(Gap(instrument, begin, end, "bars", reason))
-    if len(start_ms):
-        first, last = int(start_ms[0]), int(start_ms[-1]) + interval_ms
+    if stretches:
+        first, last = stretches[0][0], stretches[-1][1]
         out += [gap for gap in bars if gap.event_ms < first or gap.end_ms > last]
     else:
         out += bars

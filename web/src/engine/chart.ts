@@ -26,7 +26,8 @@ import {
 
 import { formatPrice } from '../format';
 import { formatTime, priceDecimals, tickLabel, type Zone } from './axis';
-import { BitmapHeat } from './bitmap';
+import { Heat } from './backend';
+import type { HeatKind } from './heat';
 import { BubbleLayer, HeatLayer, PinLayer, ProfileLayer } from './layers';
 import { withRoom, type HeatMatrix } from './matrix';
 import type { ProfileStyle } from './profile';
@@ -70,7 +71,7 @@ export interface ChartEvents {
 export class HeatChart {
   private readonly chart: IChartApi;
   private readonly series: ISeriesApi<'Candlestick'>;
-  private readonly heat = new BitmapHeat();
+  private readonly heat: Heat;
   private readonly heatLayer: HeatLayer;
   private readonly profileLayer: ProfileLayer;
   private readonly bubbleLayer: BubbleLayer;
@@ -87,8 +88,10 @@ export class HeatChart {
     private readonly events: ChartEvents,
     private readonly reducedMotion: boolean,
     tape: Tape,
+    renderer: HeatKind | null = null,
   ) {
     this.chart = createChart(container, this.options());
+    this.heat = new Heat(container, () => this.heatLayer?.requestUpdate(), renderer);
     this.series = this.chart.addSeries(CandlestickSeries, {
       upColor: COLORS.up,
       downColor: COLORS.down,
@@ -279,6 +282,10 @@ export class HeatChart {
     return x === null || y === null ? null : { x, y };
   }
 
+  get renderer(): HeatKind {
+    return this.heat.kind;
+  }
+
   paneSize(): { width: number; height: number } {
     return { width: this.chart.timeScale().width(), height: this.chart.panes()[0].getHeight() };
   }
@@ -292,7 +299,8 @@ export class HeatChart {
     return {
       autoSize: true,
       layout: {
-        background: { type: ColorType.Solid, color: COLORS.background },
+        // The container has the color: the heat may lie under the chart.
+        background: { type: ColorType.Solid, color: 'transparent' },
         textColor: COLORS.text,
         fontFamily: FONT,
         fontSize: 11,

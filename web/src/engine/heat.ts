@@ -1,8 +1,8 @@
 /**
  * What a heat renderer is: the one interface between the chart and a drawing backend.
  *
- * `bitmap.ts` (canvas 2D, no GPU needed) implements it. A WebGL2 backend is to draw on a
- * canvas of its own under the chart: it takes the same calls and ignores `context`.
+ * `bitmap.ts` (canvas 2D, no GPU needed) draws into the chart's own pane; `gl.ts` (WebGL2) on
+ * a canvas of its own under the chart, and ignores `context`. `backend.ts` chooses.
  */
 
 import type { HeatMatrix } from './matrix';
@@ -18,10 +18,15 @@ export interface HeatView {
   readonly yOf: (price: number) => number;
   readonly priceTop: number;
   readonly priceBottom: number;
+  /** Device pixels per CSS pixel. */
+  readonly ratioX: number;
+  readonly ratioY: number;
 }
 
+export type HeatKind = 'canvas2d' | 'webgl2';
+
 export interface HeatRenderer {
-  readonly kind: 'canvas2d' | 'webgl2';
+  readonly kind: HeatKind;
   /** Show another matrix, or none. */
   setMatrix(matrix: HeatMatrix | null): void;
   /** Recolor: threshold, transfer, palette and alpha are all in the table. */

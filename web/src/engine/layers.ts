@@ -92,6 +92,8 @@ abstract class Layer implements ISeriesPrimitive<Time> {
       yOf: (price) => (series.priceToCoordinate(price) ?? 0) * verticalPixelRatio,
       priceTop: top,
       priceBottom: bottom,
+      ratioX: horizontalPixelRatio,
+      ratioY: verticalPixelRatio,
     };
   }
 }

@@ -4,6 +4,7 @@ import { effect } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 
 import { HeatChart } from '../engine/chart';
+import type { HeatKind } from '../engine/heat';
 import {
   instrument,
   link,
@@ -74,6 +75,12 @@ function wire(engine: HeatChart): () => void {
   return () => stops.forEach((stop) => stop());
 }
 
+/** `?renderer=webgl2` or `canvas2d` overrules the choice: for tests, and odd graphics drivers. */
+function wantedRenderer(): HeatKind | null {
+  const wanted = new URLSearchParams(window.location.search).get('renderer');
+  return wanted === 'webgl2' || wanted === 'canvas2d' ? wanted : null;
+}
+
 function useChart() {
   const box = useRef<HTMLDivElement>(null);
   useEffect(() => {
@@ -88,7 +95,9 @@ function useChart() {
       },
       reduced,
       tape,
+      wantedRenderer(),
     );
+    box.current!.dataset.renderer = engine.renderer;
     chart.value = engine;
     const stop = wire(engine);
     return () => {

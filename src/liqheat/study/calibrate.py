@@ -1,0 +1,154 @@
+"""Calibrate: learnt weights as files, one per instrument, and how they come to be.
+
+``<data_dir>/weights/<exchange>_<symbol>.json`` holds every dated ``Weights`` of an instrument,
+oldest first, so that a map of any past moment can be drawn with what was known then. A file is
+replaced whole and atomically; one which is cut short, of another model version or of another
+instrument is refused in one line, never half used.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+import numpy as np
+
+from liqheat.engine.learn import CALIBRATED, gather, learn, learn_together
+from liqheat.engine.params import bank_for
+from liqheat.engine.weights import Weights, check, newest
+from liqheat.errors import BadInputError
+from liqheat.market.events import Bars, Liquidations
+from liqheat.market.instrument import Instrument
+
+_NOTHING = np.zeros(0, np.int64)
+#: Days of weights a file keeps: a year, as far back as the page shows.
+KEEP_DAYS = 400
+
+
+class Taught(Protocol):
+    """What there is to learn from: a ``study.market.Market`` is one."""
+
+    @property
+    def bars(self) -> Bars: ...  # noqa: D102
+    @property
+    def instrument(self) -> Instrument: ...  # noqa: D102
+    @property
+    def liquidations(self) -> Liquidations: ...  # noqa: D102
+    @property
+    def covered(self) -> Sequence[tuple[int, int]]: ...  # noqa: D102
+
+
+def calibrate(
+    bars: Bars,
+    instrument: Instrument,
+    liquidations: Liquidations,
+    *,
+    covered: Sequence[tuple[int, int]] | None = None,
+) -> list[Weights]:
+    """Learn dated weights, walking forward day by day; see ``engine.learn.learn``.
+
+    Parameters
+    ----------
+    bars : Bars
+        Of at most 15 minutes; the ledger needs some days before the first liquidation counts.
+    instrument : Instrument
+        Margin tiers and settlement.
+    liquidations : Liquidations
+        Realised ones of this instrument.
+    covered : sequence of (start_ms, end_ms), optional
+        When the feed was recorded; from the first event on where not given.
+    """
+    return learn(bars, instrument, liquidations, covered=covered)
+
+
+def walk_forward(market: Taught) -> list[Weights]:
+    """Return the weights of every day of a market, each learnt from the days before it."""
+    return learn(
+        market.bars, market.instrument, market.liquidations, covered=market.covered
+    )
+
+
+def calibrate_together(
+    markets: Sequence[Taught], as_of_ms: int
+) -> dict[str, Weights | None]:
+    """Return the weights of several markets at one time, lent what coin and exchange share."""
+    evidence = [gather(m.bars, m.instrument, m.liquidations, m.covered) for m in markets]
+    found = learn_together(evidence, as_of_ms)
+    return {m.instrument.name: one for m, one in zip(markets, found, strict=True)}
+
+
+def weights_path(data_dir: Path, instrument: Instrument) -> Path:
+    """Return where an instrument's weights lie; odd letters of a symbol become ``-``."""
+    symbol = re.sub(r"[^A-Za-z0-9._-]", "-", instrument.symbol)
+    return data_dir / "weights" / f"{instrument.exchange}_{symbol}.json"
+
+
+def write_weights(
+    data_dir: Path, instrument: Instrument, weights: Sequence[Weights]
+) -> Path:
+    """Replace an instrument's file by these weights, atomically; return its path.
+
+    Raises
+    ------
+    BadInputError
+        The weights do not belong to the instrument, or are not in order.
+    """
+    kept = list(weights)[-KEEP_DAYS:]
+    _check(kept, instrument)
+    path = weights_path(data_dir, instrument)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    with part.open("wb") as file:
+        file.write(msgspec.json.encode(kept))
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    return path
+
+
+def read_weights(
+    data_dir: Path, instrument: Instrument, *, as_of_ms: int | None = None
+) -> list[Weights]:
+    """Return the dated weights of an instrument, oldest first; none where there is no file.
+
+    Parameters
+    ----------
+    as_of_ms : int, optional
+        Leave out what was not known then.
+
+    Raises
+    ------
+    BadInputError
+        The file is cut short, holds what is no number, or belongs to another model version or
+        another instrument. Says which file and what to do.
+    """
+    path = weights_path(data_dir, instrument)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    again = f"run 'liqheat study calibrate', or delete {path}"
+    try:
+        weights = msgspec.json.decode(data, type=list[Weights])
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise BadInputError(
+            f"not a file of weights of this version: {error}", where=str(path), do=again
+        ) from error
+    try:
+        _check(weights, instrument)
+    except BadInputError as error:
+        raise BadInputError(str(error), where=str(path), do=again) from error
+    if as_of_ms is None:
+        return weights
+    return [each for each in weights if each.as_of_ms <= as_of_ms]
+
+
+def _check(weights: Sequence[Weights], instrument: Instrument) -> None:
+    bank, _ = bank_for(instrument, CALIBRATED)
+    for each in weights:
+        check(each, instrument, len(bank.weight))
+    newest(weights, _NOTHING)

@@ -1,0 +1,214 @@
+"""The command group ``liqheat study``: parse, call, print.
+
+Nothing heavy is imported before a command runs. What belongs to the command line (settings,
+the progress bar, how a time is written) is handed in, because this package lies below it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from liqheat.errors import BadInputError
+
+if TYPE_CHECKING:
+    from liqheat.engine.heatmap import Model
+    from liqheat.study.market import Market
+    from liqheat.study.report import Report
+
+REGIMES = "base,cross,retail,churn,alt"
+MODELS = "sharp,zones,calibrated"
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What the command line lends: the data folder, a progress bar, printing, times, now."""
+
+    folder: Callable[[], Path]
+    progress: Callable[[str], AbstractContextManager[Progress]]
+    print_json: Callable[[object], None]
+    time_ms: Callable[[str], int]
+    now_ms: Callable[[], int]
+
+
+def study_group(tools: Tools) -> click.Group:
+    """Return the group with its commands."""
+
+    @click.group()
+    def study() -> None:
+        """Ask how true the map is: score it, calibrate it, test the magnet."""
+
+    study.add_command(_score(tools))
+    study.add_command(_magnet(tools))
+    return study
+
+
+def _where(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options which say what markets to study."""
+    for option in (
+        click.option("--end", metavar="TIME", help="Use nothing from here on (recorded data)."),
+        click.option("--start", metavar="TIME", help="Judge from here on (recorded data)."),
+        click.option("--instrument", multiple=True, metavar="NAME",
+                     help="Study what is stored of exchange:symbol instead of simulations."),
+        click.option("--days", type=float, default=65.0, show_default=True,
+                     help="Length of a simulated market; 25 are warm-up."),
+        click.option("--seeds", type=click.IntRange(1, 100), default=3, show_default=True,
+                     help="Simulated markets of each regime: seeds 1 to this."),
+        click.option("--markets", default=REGIMES, show_default=True,
+                     help="Regimes of the simulated market."),
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+_SEED = click.option(
+    "--seed", type=int, default=1, show_default=True, help="Seed of the bootstrap."
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+def _score(tools: Tools) -> click.Command:
+    @click.command("score")
+    @_where
+    @click.option("--models", default=MODELS, show_default=True, help="Models to score.")
+    @_SEED
+    @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False),
+                  help="Folder to write accuracy.json, .md and .html into.")  # fmt: skip
+    @_JSON
+    def score(output: Path | None, as_json: bool, **asked: Any) -> None:
+        """Score models and null models on simulated markets, or on recorded liquidations."""
+        from liqheat.study.report import write_report
+
+        report = _run(tools, asked)
+        if output is not None:
+            for path in write_report(report, output):
+                click.echo(str(path), err=True)
+        if as_json:
+            tools.print_json(report.content)
+        else:
+            click.echo(report.markdown())
+
+    return score
+
+
+def _magnet(tools: Tools) -> click.Command:
+    @click.command("magnet")
+    @_where
+    @click.option(
+        "--model", default="zones", show_default=True, help="Whose map is tested."
+    )
+    @click.option(
+        "--distance",
+        type=click.FloatRange(0.002, 0.08),
+        default=0.02,
+        show_default=True,
+        help="How far a race goes each way, ln(price).",
+    )
+    @_SEED
+    @_JSON
+    def magnet_command(
+        model: str, distance: float, seed: int, as_json: bool, **asked: Any
+    ) -> None:
+        """Test whether the price goes where the map is bright, and say what could be found."""
+        import msgspec
+
+        from liqheat.study.magnet import magnet
+
+        (chosen,) = _models(model)[:1]
+        with tools.progress("markets") as progress:
+            total = _count(asked)
+            markets = []
+            for market in _markets(tools, asked, progress, total, liquidations=False):
+                markets.append(market)
+                progress(len(markets), total, market.name)
+        found = magnet(markets, model=chosen, distance=distance, seed=seed)
+        if as_json:
+            tools.print_json(msgspec.to_builtins(found))
+        else:
+            click.echo(found.words())
+
+    return magnet_command
+
+
+def _run(tools: Tools, asked: dict[str, Any]) -> Report:
+    from liqheat.study.pictures import picture_all
+    from liqheat.study.report import Report
+    from liqheat.study.score import score_market
+
+    models = _models(asked["models"])
+    report = Report(models=list(models), seed=asked["seed"], made_ms=tools.now_ms())
+    with tools.progress("markets") as progress:
+        total = _count(asked)
+        for done, market in enumerate(_markets(tools, asked, progress, total)):
+            progress(done, total, market.name)
+            result, forecasts, snaps = score_market(market, models, seed=asked["seed"])
+            report.add(result, picture_all(market, forecasts, snaps))
+            progress(done + 1, total, market.name)
+    return report
+
+
+def _models(text: str) -> tuple[Model, ...]:
+    from liqheat.engine.heatmap import MODELS as KNOWN
+
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    for name in names:
+        if name not in KNOWN:
+            raise BadInputError("no such model", where="--models", value=name,
+                                do=f"use {', '.join(KNOWN)}")  # fmt: skip
+    if not names:
+        raise BadInputError("names no model", where="--models", value=text)
+    return names  # type: ignore[return-value]
+
+
+def _count(asked: dict[str, Any]) -> int:
+    if asked["instrument"]:
+        return len(asked["instrument"])
+    return len(_regimes(asked["markets"])) * int(asked["seeds"])
+
+
+def _regimes(text: str) -> list[str]:
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def _markets(
+    tools: Tools, asked: dict[str, Any], progress: Progress, total: int,
+    *, liquidations: bool = True,
+) -> Iterator[Market]:  # fmt: skip
+    if asked["instrument"]:
+        yield from _stored(tools, asked, liquidations)
+        return
+    from liqheat.study.market import check_simulated, simulated
+
+    for name in ("start", "end"):
+        if asked[name] is not None:
+            raise BadInputError(
+                "is for recorded data only", where=f"--{name}", value=asked[name],
+                do="add --instrument, or leave it out",
+            )  # fmt: skip
+    regimes, done = _regimes(asked["markets"]), 0
+    check_simulated(regimes, asked["days"])
+    for regime in regimes:
+        for seed in range(1, asked["seeds"] + 1):
+            progress(done, total, f"{regime}-{seed}: making the market")
+            yield simulated(regime, seed, asked["days"])
+            done += 1
+
+
+def _stored(tools: Tools, asked: dict[str, Any], liquidations: bool) -> Iterator[Market]:
+    from liqheat.store import Store
+    from liqheat.study.market import stored
+
+    start, end = (
+        None if asked[name] is None else tools.time_ms(asked[name])
+        for name in ("start", "end")
+    )
+    with Store.open(tools.folder(), mode="r") as store:
+        for name in asked["instrument"]:
+            yield stored(store, name, start, end, liquidations=liquidations)

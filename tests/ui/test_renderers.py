@@ -1,0 +1,75 @@
+"""The heat layer drawn twice: WebGL2 and canvas 2D must give the same picture."""
+
+import io
+
+import matplotlib.image
+import numpy as np
+import pytest
+from playwright.sync_api import Page
+
+#: Share of pixels which may differ, and by how much one must differ to count (of 255).
+MOST_DIFFERENT, VISIBLE = 0.01, 16
+#: The heat and its chart alone: what floats over it comes and goes with the connection.
+ALONE = ".stage > :not(.chart) { display: none } .dead .chart { filter: none }"
+LOSE = """() => {
+  const gl = document.querySelector('.heat-canvas').getContext('webgl2');
+  window.lost = gl.getExtension('WEBGL_lose_context');
+  window.lost.loseContext();
+}"""
+
+
+def picture(page: Page) -> np.ndarray:
+    page.evaluate("new Promise((r) => setTimeout(r, 150))")
+    png = page.locator(".chart").screenshot()
+    return 255 * matplotlib.image.imread(io.BytesIO(png), format="png")[..., :3]
+
+
+def different(one: np.ndarray, other: np.ndarray) -> float:
+    return float((np.abs(one - other).max(axis=-1) > VISIBLE).mean())
+
+
+def open_bench(page: Page, renderer: str, size: str = "700x300", query: str = "") -> None:
+    page.goto(f"/?bench={size}&renderer={renderer}&liq=0{query}")
+    page.wait_for_function("window.liqheatBench !== undefined")
+    page.add_style_tag(content=ALONE)
+    got = page.get_attribute(".chart", "data-renderer")
+    if got != renderer:
+        pytest.skip(f"this browser has no {renderer}")
+
+
+@pytest.mark.parametrize("query", ["", "&ax=log"])
+@pytest.mark.parametrize("size", ["700x300", "4000x1000"])
+def test_both_renderers_draw_the_same_picture(page: Page, size, query):
+    pictures = []
+    for renderer in ("canvas2d", "webgl2"):
+        open_bench(page, renderer, size, query)
+        pictures.append(picture(page))
+    assert different(*pictures) <= MOST_DIFFERENT
+
+
+def test_the_same_after_the_ring_went_round(page: Page):
+    pictures = []
+    for renderer in ("canvas2d", "webgl2"):
+        open_bench(page, renderer)
+        before = picture(page)
+        page.evaluate("liqheatBench.append(150)")
+        after = picture(page)
+        assert different(before, after) > MOST_DIFFERENT
+        pictures.append(after)
+    assert different(*pictures) <= MOST_DIFFERENT
+
+
+def test_a_lost_graphics_context_costs_nothing_to_see(page: Page):
+    open_bench(page, "webgl2")
+    before = picture(page)
+    page.evaluate(LOSE)
+    assert different(before, picture(page)) <= MOST_DIFFERENT
+    page.evaluate("window.lost.restoreContext()")
+    assert different(before, picture(page)) <= MOST_DIFFERENT
+    assert page.locator(".heat-canvas").count() == 1
+
+
+def test_software_graphics_get_the_bitmap(page: Page):
+    page.goto("/?bench=700x300")
+    page.wait_for_function("window.liqheatBench !== undefined")
+    assert page.get_attribute(".chart", "data-renderer") == "canvas2d"
