@@ -184,9 +184,13 @@ class Bitget(LiveExchange):
         elif kind == "funding":
             events += await self._fundings(listed, start_ms)
         elif kind == "liquidations":
-            if end_ms < now - FORCED_DAYS * DAY_MS:
+            start_ms = max(start_ms, now - FORCED_DAYS * DAY_MS)
+            found = (
+                await self._forced(listed, start_ms, end_ms) if start_ms < end_ms else None
+            )
+            if found is None:
                 return None
-            events += await self._forced(listed, start_ms, end_ms)
+            events = found
         elif kind == "long_short":
             events += await self._ratios(listed)
         else:
@@ -230,20 +234,26 @@ class Bitget(LiveExchange):
                 break
         return events
 
-    async def _forced(self, listed: Listed, start_ms: int, end_ms: int) -> list[Event]:
-        async def fetch(start: int, end: int) -> list[ForcedRow]:
+    async def _forced(
+        self, listed: Listed, start_ms: int, end_ms: int
+    ) -> list[Event] | None:
+        async def fetch(start: int, end: int) -> list[ForcedRow] | None:
             return await self._forced_rows(listed, start)
 
-        rows = await self._recent.rows(listed.name, start_ms, end_ms, fetch) or []
+        rows = await self._recent.rows(listed.name, start_ms, end_ms, fetch)
+        if rows is None:
+            return None
         in_quote = is_in_quote(rows, listed.instrument.lot_size)
         if in_quote is None:
-            if rows:
-                log.warning("amount_unit_unknown exchange=bitget rows=%d", len(rows))
-            return []
+            if not rows:
+                return []
+            log.warning("amount_unit_unknown exchange=bitget rows=%d", len(rows))
+            return None
         wanted = (row for row in rows if start_ms <= row.ts < end_ms)
         return [*to_liquidations(wanted, self.listings.by_symbol, in_quote=in_quote)]
 
-    async def _forced_rows(self, listed: Listed, start_ms: int) -> list[ForcedRow]:
+    async def _forced_rows(self, listed: Listed, start_ms: int) -> list[ForcedRow] | None:
+        # None where they are too many: half of it is no history.
         rows: list[ForcedRow] = []
         params: dict[str, str | int] = {"category": _category(listed), "limit": 100}
         for _ in range(FORCED_PAGES):
@@ -253,9 +263,9 @@ class Bitget(LiveExchange):
             page = unpack(FORCED_PAGE, data, "bitget", "liquidations")
             rows += page.rows
             if not page.rows or not page.cursor or page.rows[-1].ts < start_ms:
-                break
+                return rows
             params["cursor"] = page.cursor
-        return rows
+        return None
 
     async def _ratios(self, listed: Listed) -> list[Event]:
         if listed.inverse:
