@@ -42,7 +42,11 @@ BASE, BOUNDARY, STARTED, END_MS = 0, 1, 2, 3
 RENORMALISE = 1e-9
 DUST = 1e-9
 
-#: A bar's range times this against a kernel's bins: is the bar wider than two standard
+#: Where in a bar positions are entered; see ``_deposit``.
+ENTRY_SPREAD = 0.75
+CLOSE_SHARE = 0.3
+
+#: The range of a bar's entries times this against a kernel's bins: is it wider than two standard
 #: deviations of the kernel (a quarter of its bins)?
 BAR_TO_KERNEL = 4
 
@@ -153,43 +157,78 @@ def _deposit(
 ) -> None:
     """Add ``qty`` per side to every component, only beyond the mark close.
 
-    Positions are entered all over the bar: a quarter at its high, a quarter at its low, half at
-    its close. A kernel wider than the bar does not see the difference and takes their mean.
+    Positions are entered all over the bar, though little is traded at its very ends:
+    ``CLOSE_SHARE`` at its close, the rest evenly over ``ENTRY_SPREAD`` of the way from the bar's
+    mean to its low and its high. A kernel wider than the bar does not see the difference and
+    takes the mean.
     """
-    mean_bin, high_bin, low_bin, close_bin = (
-        bin_of(0.25 * (high + low + 2.0 * close)), bin_of(high), bin_of(low), bin_of(close)
-    )  # fmt: skip
+    mean = 0.25 * (high + low + 2.0 * close)
+    mean_bin, close_bin = bin_of(mean), bin_of(close)
+    low_bin = bin_of(mean + ENTRY_SPREAD * (low - mean))
+    high_bin = bin_of(mean + ENTRY_SPREAD * (high - mean))
     for k in range(ledger.mass.shape[0]):
         amount = qty / ledger.scale[k]
-        if (high_bin - low_bin) * BAR_TO_KERNEL <= bank.size[k, 0]:
-            _deposit_at(ledger, bank, k, amount, mean_bin)
-        else:
-            _deposit_at(ledger, bank, k, 0.5 * amount, close_bin)
-            _deposit_at(ledger, bank, k, 0.25 * amount, high_bin)
-            _deposit_at(ledger, bank, k, 0.25 * amount, low_bin)
+        for side in range(2):
+            if (high_bin - low_bin) * BAR_TO_KERNEL <= bank.size[k, side]:
+                _deposit_at(ledger, bank, k, side, amount, mean_bin)
+            else:
+                rest = (1.0 - CLOSE_SHARE) * amount
+                _deposit_at(ledger, bank, k, side, CLOSE_SHARE * amount, close_bin)
+                _deposit_over(ledger, bank, k, side, rest, low_bin, high_bin)
 
 
 @kernel
-def _deposit_at(ledger: Ledger, bank: Bank, k: int, amount: float, entry_bin: int) -> None:
-    row, span = ledger.mass[k], ledger.span
-    base, middle = ledger.place[BASE], ledger.place[BOUNDARY] - ledger.place[BASE]
-    for side in range(2):
-        first, size = bank.first[k, side], bank.size[k, side]
-        if side == 0:
-            start = entry_bin - first - size + 1 - base
-            low, high = max(start, 0), min(start + size, middle)
-        else:
-            start = entry_bin + first - base
-            low, high = max(start, middle + 1), min(start + size, N_BINS)
-        if low >= high:
-            continue
-        shift = bank.offset[k, side] - start
-        for b in range(low, high):
-            row[b] += amount * bank.values[b + shift]
+def _deposit_at(
+    ledger: Ledger, bank: Bank, k: int, side: int, amount: float, entry_bin: int
+) -> None:
+    row, first, size = ledger.mass[k], bank.first[k, side], bank.size[k, side]
+    start = entry_bin - ledger.place[BASE] + (first if side == 1 else 1 - first - size)
+    low, high = _open_bins(ledger, k, side, start, start + size)
+    shift = bank.offset[k, side] - start
+    for b in range(low, high):
+        row[b] += amount * bank.values[b + shift]
+
+
+@kernel
+def _deposit_over(
+    ledger: Ledger,
+    bank: Bank,
+    k: int,
+    side: int,
+    amount: float,
+    low_bin: int,
+    high_bin: int,
+) -> None:
+    """Add ``amount`` entered evenly in the bins from ``low_bin`` to ``high_bin``, inclusive.
+
+    What entries in a run of bins leave in one bin is a run of the kernel: two running sums.
+    """
+    row, first, size = ledger.mass[k], bank.first[k, side], bank.size[k, side]
+    entries = high_bin - low_bin + 1
+    start = low_bin - ledger.place[BASE] + (first if side == 1 else 1 - first - size)
+    low, high = _open_bins(ledger, k, side, start, start + size + entries - 1)
+    sums, each = bank.offset[k, side] + 2 * k + side, amount / entries
+    for b in range(low, high):
+        last = min(b - start + 1, size)
+        row[b] += each * (
+            bank.sums[sums + last] - bank.sums[sums + max(b - start + 1 - entries, 0)]
+        )
+
+
+@kernel
+def _open_bins(ledger: Ledger, k: int, side: int, start: int, stop: int) -> tuple[int, int]:
+    """Return [start, stop) cut to the window and to the side's bins; note them in the span."""
+    span, middle = ledger.span, ledger.place[BOUNDARY] - ledger.place[BASE]
+    if side == 0:
+        low, high = max(start, 0), min(stop, middle)
+    else:
+        low, high = max(start, middle + 1), min(stop, N_BINS)
+    if low < high:
         if span[k, 0] == span[k, 1]:
             span[k, 0], span[k, 1] = low, high
         else:
             span[k, 0], span[k, 1] = min(span[k, 0], low), max(span[k, 1], high)
+    return low, high
 
 
 @kernel

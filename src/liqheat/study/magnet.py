@@ -31,8 +31,9 @@ from liqheat.errors import UnavailableError
 from liqheat.jit import kernel
 from liqheat.market.units import DAY_MS
 from liqheat.study import metrics
+from liqheat.study.figures import Estimate
 from liqheat.study.market import Market
-from liqheat.study.metrics import REACH_ROWS, ROW, Blocks, Estimate
+from liqheat.study.metrics import REACH_ROWS, ROW, Blocks
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]

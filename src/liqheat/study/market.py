@@ -241,13 +241,14 @@ class Readable(Protocol):
 
 def stored(
     store: Readable, name: str, start_ms: int | None = None, end_ms: int | None = None,
-    *, liquidations: bool = True,
+    *, liquidations: bool = True, load_from_ms: int | None = None,
 ) -> Market:  # fmt: skip
     """Return what a store knows of an instrument.
 
     ``start_ms`` bounds what is SCORED: bars and liquidations before it are loaded as warm-up
     and for learning. Nothing at or after ``end_ms`` is loaded at all. Without ``liquidations``
-    there may be none, and scoring begins after the warm-up.
+    there may be none, and scoring begins after the warm-up. Nothing before ``load_from_ms`` is
+    loaded.
 
     Raises
     ------
@@ -260,8 +261,8 @@ def stored(
         raise BadInputError("the range is empty: start is not before end", where="--start",
                             value=start_ms)  # fmt: skip
     instrument = store.instrument(name)
-    bars = store.load_bars(name, end_ms=end_ms)
-    table = store.read("liquidations", name, end_ms=end_ms)
+    bars = store.load_bars(name, load_from_ms, end_ms)
+    table = store.read("liquidations", name, load_from_ms, end_ms)
     if table.num_rows == 0 and liquidations:
         raise UnavailableError(
             f"no liquidations of {name} are stored before the end: there is nothing to score "

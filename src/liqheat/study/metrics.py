@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+
+from liqheat.study.figures import Estimate
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -30,17 +31,6 @@ PEAKS = 5
 #: Added to a map before its logarithm, as a share of its own mean: empty rows are not minus
 #: infinity.
 LOG_FLOOR = 0.05
-
-
-class Estimate(NamedTuple):
-    """A figure and its 95 % interval; NaN where it does not exist."""
-
-    value: float
-    low: float = math.nan
-    high: float = math.nan
-
-
-NONE = Estimate(math.nan)
 
 
 # -- maps ----------------------------------------------------------------------------------
