@@ -8,7 +8,8 @@ above it only a short's; ``BOUNDARY``, the bin of the last mark close, parts the
     bins      base ........ long levels ....... BOUNDARY ....... short levels ........ base+N
     sweep     everything between the old boundary and the bar's mark low / high becomes 0
     decay     scale[k] *= exp(-dt / tau[k]); the true quantity is mass[k, b] * scale[k]
-    deposit   opened / scale[k] * kernel, only where the bin lies beyond the mark close
+    deposit   opened / scale[k] * kernel, only where the bin lies beyond the mark close;
+              a slow (wide) kernel's openings wait for the end of their quarter of an hour
 
 The window shifts in whole bins when the price leaves its middle half; what falls off the end is
 more than half the price away and returns to the residual class.
@@ -25,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from liqheat.engine.flow import N_FLOW, opened
+from liqheat.engine.flow import N_FLOW, OPEN_INTEREST, opened
 from liqheat.engine.leverage import LOG_BIN, N_BINS, Bank
 from liqheat.jit import kernel
 
@@ -42,9 +43,22 @@ BASE, BOUNDARY, STARTED, END_MS = 0, 1, 2, 3
 RENORMALISE = 1e-9
 DUST = 1e-9
 
-#: A bar's range times this against a kernel's bins: is the bar wider than two standard
+#: Where in a bar positions are entered; see ``_deposit``.
+ENTRY_SPREAD = 0.75
+CLOSE_SHARE = 0.3
+
+#: The range of a bar's entries times this against a kernel's bins: is it wider than two standard
 #: deviations of the kernel (a quarter of its bins)?
 BAR_TO_KERNEL = 4
+
+
+#: A kernel of at least this many bins (a standard deviation of about 1 %) is slow: prices within
+#: ``SLOW_MS`` differ by less than its width, so what was opened meanwhile is written at once.
+SLOW_BINS = 300
+SLOW_MS = 900_000
+
+#: Places in ``Ledger.waiting``: quantity opened, and quantity times entry bin.
+WAITING_QTY, WAITING_BIN = 0, 1
 
 
 class Ledger(NamedTuple):
@@ -55,6 +69,8 @@ class Ledger(NamedTuple):
     span: I64  # [k, 2] window indices [low, high) that may hold something
     bin_price: F64  # [b] USD per stable unit in the window's bins
     swept: F64  # [k, 2] quantity the last step consumed, long and short
+    pending: F64  # [k] of slow components: opened, not yet written; over scale
+    waiting: F64  # WAITING_QTY, WAITING_BIN
     place: I64  # BASE, BOUNDARY, STARTED, END_MS
     flow: F64  # see flow.py
 
@@ -68,6 +84,8 @@ def new_ledger(bank: Bank) -> Ledger:
         span=np.zeros((k, 2), np.int64),
         bin_price=np.ones(N_BINS),
         swept=np.zeros((k, 2)),
+        pending=np.zeros(k),
+        waiting=np.zeros(2),
         place=np.zeros(4, np.int64),
         flow=np.array([np.nan] + [0.0] * (N_FLOW - 1)),
     )
@@ -143,6 +161,7 @@ def _decay(ledger: Ledger, tau_ms: F64, elapsed_ms: float) -> None:
                 else:
                     mass[k, b] = value
                     low, high = min(low, b), b + 1
+            ledger.pending[k] *= scale[k]
             scale[k] = 1.0
             span[k, 0], span[k, 1] = min(low, high), high
 
@@ -153,43 +172,161 @@ def _deposit(
 ) -> None:
     """Add ``qty`` per side to every component, only beyond the mark close.
 
-    Positions are entered all over the bar: a quarter at its high, a quarter at its low, half at
-    its close. A kernel wider than the bar does not see the difference and takes their mean.
+    Positions are entered all over the bar, though little is traded at its very ends:
+    ``CLOSE_SHARE`` at its close, the rest evenly over ``ENTRY_SPREAD`` of the way from the bar's
+    mean to its low and its high. A kernel wider than the bar does not see the difference and
+    takes the mean.
     """
-    mean_bin, high_bin, low_bin, close_bin = (
-        bin_of(0.25 * (high + low + 2.0 * close)), bin_of(high), bin_of(low), bin_of(close)
-    )  # fmt: skip
-    for k in range(ledger.mass.shape[0]):
+    mean = 0.25 * (high + low + 2.0 * close)
+    mean_bin, close_bin = bin_of(mean), bin_of(close)
+    low_bin = bin_of(mean + ENTRY_SPREAD * (low - mean))
+    high_bin = bin_of(mean + ENTRY_SPREAD * (high - mean))
+    ledger.waiting[WAITING_QTY] += qty
+    ledger.waiting[WAITING_BIN] += qty * mean_bin
+    # Arrays and numbers are handed on, not tuples: each hand-over of a tuple counts references.
+    mass, span, values, sums = ledger.mass, ledger.span, bank.values, bank.sums
+    base, middle = ledger.place[BASE], ledger.place[BOUNDARY] - ledger.place[BASE]
+    entries = high_bin - low_bin + 1
+    for k in range(mass.shape[0]):
         amount = qty / ledger.scale[k]
-        if (high_bin - low_bin) * BAR_TO_KERNEL <= bank.size[k, 0]:
-            _deposit_at(ledger, bank, k, amount, mean_bin)
-        else:
-            _deposit_at(ledger, bank, k, 0.5 * amount, close_bin)
-            _deposit_at(ledger, bank, k, 0.25 * amount, high_bin)
-            _deposit_at(ledger, bank, k, 0.25 * amount, low_bin)
+        if is_slow(bank.size, k):
+            ledger.pending[k] += amount
+            continue
+        for side in range(2):
+            size, offset = bank.size[k, side], bank.offset[k, side]
+            # What an entry at the window's first bin reaches first.
+            reach = bank.first[k, side] - base
+            if side == 0:
+                reach = 1 - bank.first[k, side] - size - base
+            if (entries - 1) * BAR_TO_KERNEL <= size:
+                _enter_at(
+                    mass,
+                    span,
+                    values,
+                    k,
+                    side,
+                    amount,
+                    mean_bin + reach,
+                    size,
+                    offset,
+                    middle,
+                )
+                continue
+            part = CLOSE_SHARE * amount
+            _enter_at(
+                mass, span, values, k, side, part, close_bin + reach, size, offset, middle
+            )
+            part, offset = (amount - part) / entries, offset + 2 * k + side
+            _enter_over(
+                mass,
+                span,
+                sums,
+                k,
+                side,
+                part,
+                low_bin + reach,
+                size,
+                offset,
+                middle,
+                entries,
+            )
 
 
 @kernel
-def _deposit_at(ledger: Ledger, bank: Bank, k: int, amount: float, entry_bin: int) -> None:
-    row, span = ledger.mass[k], ledger.span
-    base, middle = ledger.place[BASE], ledger.place[BOUNDARY] - ledger.place[BASE]
-    for side in range(2):
-        first, size = bank.first[k, side], bank.size[k, side]
-        if side == 0:
-            start = entry_bin - first - size + 1 - base
-            low, high = max(start, 0), min(start + size, middle)
-        else:
-            start = entry_bin + first - base
-            low, high = max(start, middle + 1), min(start + size, N_BINS)
-        if low >= high:
-            continue
-        shift = bank.offset[k, side] - start
-        for b in range(low, high):
-            row[b] += amount * bank.values[b + shift]
+def is_slow(size: I64, k: int) -> bool:
+    """Return whether what a component opens waits for the end of its quarter of an hour."""
+    slow: bool = max(size[k, 0], size[k, 1]) >= SLOW_BINS
+    return slow
+
+
+@kernel
+def _write_pending(ledger: Ledger, bank: Bank) -> None:
+    """Write what the slow components opened, at its mean entry, beyond the last mark close."""
+    waiting, pending = ledger.waiting, ledger.pending
+    if waiting[WAITING_QTY] > 0.0:
+        entry = math.floor(waiting[WAITING_BIN] / waiting[WAITING_QTY] + 0.5)
+        mass, span, values = ledger.mass, ledger.span, bank.values
+        base, middle = ledger.place[BASE], ledger.place[BOUNDARY] - ledger.place[BASE]
+        for k in range(len(pending)):
+            if pending[k] <= 0.0:
+                continue
+            for side in range(2):
+                size, offset = bank.size[k, side], bank.offset[k, side]
+                start = entry - base + bank.first[k, side]
+                if side == 0:
+                    start = entry - base - bank.first[k, side] - size + 1
+                _enter_at(
+                    mass, span, values, k, side, pending[k], start, size, offset, middle
+                )
+    pending[:] = 0.0
+    waiting[:] = 0.0
+
+
+@kernel
+def _enter_at(
+    mass: F64, span: I64, values: F64, k: int, side: int, amount: float,
+    start: int, size: int, offset: int, middle: int,
+) -> None:  # fmt: skip
+    """Add ``amount`` times the kernel at ``offset``, whose first bin is ``start``."""
+    low, high = _open_bins(span, k, side, start, start + size, middle)
+    if low < high:
+        shift = offset - start
+        _add(mass[k, low:high], amount, values[low + shift : high + shift])
+
+
+@kernel
+def _enter_over(
+    mass: F64, span: I64, sums: F64, k: int, side: int, each: float,
+    start: int, size: int, offset: int, middle: int, entries: int,
+) -> None:  # fmt: skip
+    """Add ``each`` in so many neighbouring bins, from the one which reaches ``start`` first.
+
+    What entries in a run of bins leave in one bin is a run of the kernel: two running sums.
+    """
+    low, high = _open_bins(span, k, side, start, start + size + entries - 1, middle)
+    # Three straight loops: the run of the kernel grows, is whole, and shrinks.
+    ahead, behind = offset + 1 - start, offset + 1 - start - entries
+    rising = min(max(start + min(entries, size) - 1, low), high)
+    falling = min(max(start + size - 1, rising), high)
+    row = mass[k]
+    if low < rising:
+        _add(row[low:rising], each, sums[low + ahead : rising + ahead])
+    if rising < falling:
+        grown = sums[rising + ahead : falling + ahead]
+        gone = sums[rising + behind : falling + behind]
+        _add_difference(row[rising:falling], each, grown, gone)
+    for b in range(max(rising, falling), high):
+        row[b] += each * (sums[offset + size] - sums[max(b + behind, offset)])
+
+
+@kernel
+def _add(row: F64, amount: float, values: F64) -> None:
+    # Slices counted from 0: the compiler knows that no index is negative, and vectorises.
+    for i in range(len(row)):
+        row[i] += amount * values[i]
+
+
+@kernel
+def _add_difference(row: F64, amount: float, values: F64, less: F64) -> None:
+    for i in range(len(row)):
+        row[i] += amount * (values[i] - less[i])
+
+
+@kernel
+def _open_bins(
+    span: I64, k: int, side: int, start: int, stop: int, middle: int
+) -> tuple[int, int]:
+    """Return [start, stop) cut to the window and to the side's bins; note them in the span."""
+    if side == 0:
+        low, high = max(start, 0), min(stop, middle)
+    else:
+        low, high = max(start, middle + 1), min(stop, N_BINS)
+    if low < high:
         if span[k, 0] == span[k, 1]:
             span[k, 0], span[k, 1] = low, high
         else:
             span[k, 0], span[k, 1] = min(span[k, 0], low), max(span[k, 1], high)
+    return low, high
 
 
 @kernel
@@ -229,14 +366,20 @@ def step(
     if place[STARTED] == 0:
         _place_window(ledger, boundary, inverse)
         place[BOUNDARY], place[END_MS], place[STARTED] = boundary, end_ms - interval_ms, 1
+    if -(-end_ms // SLOW_MS) != -(-place[END_MS] // SLOW_MS):
+        _write_pending(ledger, bank)  # of a quarter of an hour which a hole cut short
     _sweep(ledger, bin_of(bottom), bin_of(top))
     _decay(ledger, bank.tau_ms, float(end_ms - place[END_MS]))
     place[BOUNDARY], place[END_MS] = boundary, end_ms
     if abs(boundary - place[BASE] - N_BINS // 2) > N_BINS // 4:
         _place_window(ledger, boundary, inverse)
     amount = opened(ledger.flow, qty, open_interest)
+    if amount > ledger.flow[OPEN_INTEREST]:  # False where it is not known
+        amount = ledger.flow[OPEN_INTEREST]  # nobody holds more than is open
     if amount > 0.0:
         _deposit(ledger, bank, amount, high, low, close)
+    if end_ms % SLOW_MS == 0:
+        _write_pending(ledger, bank)
 
 
 @kernel
