@@ -20,7 +20,7 @@ PAGE_SOURCES := $(shell find web -name node_modules -prune -o -type f -print 2>/
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run check test lint unit fuzz web web-test bench study screenshots format lock \
+.PHONY: help setup run fake-exchange check test lint unit soak fuzz web web-test bench study screenshots format lock \
     clean
 
 help: ## list the targets
@@ -32,6 +32,9 @@ setup: $(VENV) $(PAGE) ## prepare .venv and the page; skips what is up to date
 
 run: setup ## start liqheat and open the page; ARGS="--offline --port 9000"
 	$(PY) -m liqheat up $(ARGS)
+
+fake-exchange: $(VENV) ## all exchanges on loopback; ARGS="--scenario burst --port 9321"
+	$(PY) -m tests.fake_exchange $(ARGS)
 
 check: $(VENV) lint unit ## lint, types, layers, spelling, unit tests: under 2 minutes
 
@@ -47,6 +50,9 @@ lint: $(VENV) ## formatting, ruff, mypy, import layers, spelling
 
 unit: $(VENV) ## unit and documentation tests
 	$(PYTEST) tests/unit tests/docs -m "not slow and not ui" $(ARGS)
+
+soak: $(VENV) ## a day of live collecting with a fault a minute, in minutes; SEED=7
+	SOAK_HOURS=24 SOAK_SEED=$(SEED) nice $(PYTEST) tests/soak -s $(ARGS)
 
 fuzz: $(VENV) ## damaged files and odd queries, for minutes; SECONDS=600 SEED=7
 	FUZZ_SECONDS=$(SECONDS) FUZZ_SEED=$(SEED) nice $(PYTEST) tests/fuzz -s $(ARGS)

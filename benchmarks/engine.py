@@ -26,7 +26,7 @@ from liqheat.engine import kernels
 from liqheat.engine.flow import PHI
 from liqheat.engine.grid import price_edges, rows_for
 from liqheat.engine.heatmap import HeatmapParams, build_heatmap
-from liqheat.engine.leverage import LOG_BIN, build_bank
+from liqheat.engine.leverage import LOG_BIN, N_BINS, build_bank
 from liqheat.engine.live import LiveHeatmap
 from liqheat.engine.params import bar_matrix
 from liqheat.market.events import Bars
@@ -63,9 +63,9 @@ def numpy_columns(bars: Bars, params: HeatmapParams, edges: NDArray[np.float64])
     """Run the same recursion in whole-array numpy; return the number of columns made."""
     bank, tiers = build_bank(BTC, params.model, params.leverage)
     rows = rows_for(edges)
-    base = math.floor(math.log(float(bars.close[0])) / LOG_BIN) - 2048
-    mass = np.zeros((len(bank.weight), 4096))
-    price = np.exp((np.arange(4096) + base + 0.5) * LOG_BIN)
+    base = math.floor(math.log(float(bars.close[0])) / LOG_BIN) - N_BINS // 2
+    mass = np.zeros((len(bank.weight), N_BINS))
+    price = np.exp((np.arange(N_BINS) + base + 0.5) * LOG_BIN)
     decay = np.exp(-bars.interval_ms / bank.tau_ms)[:, None]
     row_of = np.repeat(np.arange(len(rows.first)), rows.last - rows.first + 1)
     internal = np.arange(len(rows.share)) - rows.offset[row_of] + rows.first[row_of] - base
@@ -81,7 +81,7 @@ def numpy_columns(bars: Bars, params: HeatmapParams, edges: NDArray[np.float64])
                 begin, size = bank.offset[k, side], bank.size[k, side]
                 first = bank.first[k, side]
                 start = bins[2] - first - size + 1 if side == 0 else bins[2] + first
-                if start < 0 or start + size > 4096:
+                if start < 0 or start + size > N_BINS:
                     continue
                 mass[k, start : start + size] += amount * bank.values[begin : begin + size]
         for members in belongs:

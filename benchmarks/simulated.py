@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from liqheat.exchanges._agents import REGIMES
+from liqheat.exchanges._agents import REGIMES, STEPS_A_DAY
 from liqheat.exchanges.simulated import SimulatedExchange
 
 NAME = "simulated:BTCUSDT"
@@ -27,39 +27,46 @@ TARGETS = {
 }
 
 
-def measure(regime: str, seed: int, days: float) -> tuple[float, tuple[float, ...]]:
+def measure(regime: str, seed: int, days: float) -> tuple[float, ...]:
     def exchange(feed: str) -> SimulatedExchange:
         return SimulatedExchange(
             seed=seed, regime=regime, history_days=days, now_ms=lambda: NOW_MS,
-            liquidation_feed=feed,  # type: ignore[arg-type]
+            liquidation_feed=feed, remember=False,  # type: ignore[arg-type]
         )  # fmt: skip
 
     full, sampled = exchange("full"), exchange("sampled_1s_largest")
+    tape = full._tape(NAME)
     started = time.perf_counter()
     bars = asyncio.run(full.fetch_history(NAME, "bars", 0, NOW_MS))
-    seconds = (time.perf_counter() - started) / (bars.num_rows / 1440)
+    seconds = time.perf_counter() - started
     sampled._tapes = full._tapes
     qty, close = (bars[name].to_numpy() for name in ("qty", "close"))
     interest = asyncio.run(full.fetch_history(NAME, "open_interest", 0, NOW_MS))
-    mean_oi = interest["open_interest_qty"].to_numpy().mean()
-    n_days = len(qty) / 1440
+    interest = interest["open_interest_qty"].to_numpy()
+    n_days, market = len(qty) / 1440, tape.market
     dead = [
         asyncio.run(each.fetch_history(NAME, "liquidations", 0, NOW_MS))
         for each in (full, sampled)
     ]
-    usd = [table["notional_usd"].to_numpy().sum() for table in dead]
-    opened = full.positions(NAME)
+    usd = [table["notional_usd"].to_numpy() for table in dead]
+    alive = market.positions(market.step)
+    today = market.states()
+    today = today[today.opened >= market.step // STEPS_A_DAY * STEPS_A_DAY].last_states()
     hourly = np.diff(np.log(close[::60]))
     minute = np.diff(np.log(close))
-    kurtosis = float(((minute - minute.mean()) ** 4).mean() / minute.var() ** 2)
-    return seconds, (
-        qty.sum() / n_days / mean_oi,
-        dead[0]["qty"].to_numpy().sum() / n_days / mean_oi,
-        opened.lots[opened.isolated].sum() / opened.lots.sum(),
+    return (
+        seconds,
+        qty.sum() / n_days / interest.mean(),
+        dead[0]["qty"].to_numpy().sum() / n_days / interest.mean(),
+        today.lots[today.isolated].sum() / today.lots.sum(),
         float(hourly.std() * 24**0.5),
-        usd[1] / usd[0],
-        dead[0].num_rows / n_days,
-        kurtosis,
+        usd[1].sum() / usd[0].sum(),
+        int(market.now["numbers"]) / n_days,
+        len(alive),
+        len(usd[0]) / n_days,
+        float(((minute - minute.mean()) ** 4).mean() / minute.var() ** 2),
+        (usd[0] ** 2).sum() / usd[0].sum() / (interest * close.mean()).mean(),
+        interest[-1440:].mean() * close[-1440:].mean() / 1e6,
     )
 
 
@@ -69,17 +76,19 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("regimes", nargs="*", default=list(REGIMES))
     given = parser.parse_args()
-    print("regime  s/day  V/OI/d (aim)   liq/OI/d (aim)    isolated (aim)  vol/d (aim)"
-          "    1/s USD (aim)  liq/d  1m kurtosis")  # fmt: skip
+    measure("base", 1, 0.01)  # compiles
+    print("regime  s     V/OI/d (aim)  liq/OI/d (aim)   isolated (aim)  vol/d (aim)    "
+          "1/s USD (aim)  opened/d   open  liq/d  1m kurtosis  q2/q/OI  OI M")  # fmt: skip
     for name in given.regimes:
         runs = [measure(name, seed, given.days) for seed in range(1, given.seeds + 1)]
-        speed = min(run[0] for run in runs)
-        v, liq, iso, vol, seen, count, kurtosis = np.mean([run[1] for run in runs], axis=0)
+        (s, v, liq, iso, vol, seen, opened, alive, count, kurtosis, largest,
+         oi) = np.mean(runs, axis=0)  # fmt: skip
         aim = TARGETS[name]
         print(
-            f"{name:7s} {speed:.3f}  {v:5.2f} ({aim[0]:.1f})   {liq:8.2%} ({aim[1]:.1%})   "
-            f"{iso:.2f} ({aim[2]:.2f})     {vol:.1%} ({aim[3]:.1%})   {seen:.2f} ({aim[4]:.2f})"
-            f"      {count:5.0f}  {kurtosis:.0f}",
+            f"{name:7s} {s:4.1f}  {v:5.2f} ({aim[0]:.1f})  {liq:7.2%} ({aim[1]:.1%})   "
+            f"{iso:.2f} ({aim[2]:.2f})     {vol:.1%} ({aim[3]:.1%})   {seen:.2f} "
+            f"({aim[4]:.2f})     {opened:7.0f} {alive:7.0f}  {count:5.0f}  {kurtosis:9.0f}"
+            f"  {largest:9.1e}  {oi:4.0f}",
             flush=True,
         )
 

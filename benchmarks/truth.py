@@ -57,18 +57,10 @@ def around(values: np.ndarray, centre: int) -> np.ndarray:
     return values[centre - REACH : centre + REACH].astype(np.float64)
 
 
-def score(
-    exchange: SimulatedExchange, heat: Heatmap, truths: list[np.ndarray]
-) -> np.ndarray:
-    edges = heat.price_edges
-    fill = not truths
+def score(heat: Heatmap, truths: np.ndarray) -> np.ndarray:
     rows = []
-    for t in range(len(heat.start_ms)):
-        centre = int(np.searchsorted(edges, heat.close[t]))
-        if fill:
-            truth = exchange.truth(NAME, edges, heat.end_ms(t))
-            truths.append(around(truth.long_usd + truth.short_usd, centre))
-        true = truths[t]
+    for t, true in enumerate(truths):
+        centre = int(np.searchsorted(heat.price_edges, heat.close[t]))
         made = around(heat.long_usd[t] + heat.short_usd[t], centre)
         rows.append((
             np.corrcoef(true, made)[0, 1],
@@ -77,6 +69,14 @@ def score(
         ))  # fmt: skip
     r, mirrored, usd = np.array(rows).mean(axis=0)
     return np.array([r, mirrored, math.exp(usd)])
+
+
+def true_maps(exchange: SimulatedExchange, heat: Heatmap) -> np.ndarray:
+    edges, n = heat.price_edges, len(heat.start_ms)
+    ends = [heat.end_ms(t) for t in range(n)]
+    both = np.add(*exchange.history(NAME, edges, ends))
+    centres = np.searchsorted(edges, heat.close)
+    return np.array([around(both[t], int(centres[t])) for t in range(n)])
 
 
 def main() -> None:
@@ -96,10 +96,13 @@ def main() -> None:
                 seed=seed, regime=regime, history_days=given.days, now_ms=lambda: NOW_MS
             )
             bars = load_bars(exchange)
-            truths: list[np.ndarray] = []
+            truths = np.zeros(0)
             for model, scores in found.items():
-                scores.append(score(exchange, build(bars, model), truths))
-            mean = np.mean(truths, axis=0)
+                heat = build(bars, model)
+                if not len(truths):
+                    truths = true_maps(exchange, heat)
+                scores.append(score(heat, truths))
+            mean = truths.mean(axis=0)
             oracle.append(np.mean([np.corrcoef(true, mean)[0, 1] for true in truths]))
         for model, scores in found.items():
             r, mirrored, usd = np.mean(scores, axis=0)

@@ -13,6 +13,7 @@ from liqheat.engine import (
     learn,
     leverage,
     params,
+    positions,
     quality,
     render,
     throttle,
@@ -23,8 +24,8 @@ from liqheat.market import margin
 NOT_METHOD = {
     "OPEN_INTEREST", "VOLUME_SINCE", "N_FLOW", "BASE", "BOUNDARY", "STARTED", "END_MS",
     "LEVEL_LONG", "LEVEL_SHORT", "OUTSIDE_LONG", "OUTSIDE_SHORT", "CAPPED", "N_ACCOUNT",
-    "HOUR_MS", "DAY_MS", "MINUTE_MS", "SECOND_MS", "CANDLE", "CALIBRATED",
-    "MODEL_VERSION", "MODELS", "INTERVAL_MS",
+    "HOUR_MS", "DAY_MS", "MINUTE_MS", "WAITING_QTY", "WAITING_BIN", "SECOND_MS",
+    "CANDLE", "CALIBRATED", "MODEL_VERSION", "MODELS", "INTERVAL_MS",
     "F32", "F64", "I64", "F",
 }  # fmt: skip
 
@@ -43,6 +44,7 @@ def constants():
         grid,
         quality,
         heatmap,
+        positions,
     ):
         for name, value in vars(module).items():
             if name.isupper() and name not in NOT_METHOD:

@@ -8,13 +8,20 @@ import msgspec
 import numpy as np
 import pytest
 
-from liqheat.engine.flow import PHI, opened
+from liqheat.engine.flow import INTEREST_SHARE, PHI, opened
 from liqheat.engine.heatmap import HeatmapParams, build_heatmap
-from liqheat.engine.leverage import PRIOR_MIXTURE, build_bank, lifetime_hours, mixture_for
+from liqheat.engine.leverage import (
+    LOG_BIN,
+    NEAREST,
+    PRIOR_MIXTURE,
+    build_bank,
+    lifetime_hours,
+    mixture_for,
+)
 from liqheat.errors import BadInputError, UnavailableError
 from liqheat.market.events import Bars
 from liqheat.market.instrument import instrument
-from liqheat.market.margin import effective_rate, liquidation_price
+from liqheat.market.margin import effective_rate, liquidation_distance, liquidation_price
 
 BTC = instrument("simulated:BTCUSDT")
 
@@ -156,12 +163,13 @@ def test_levels_are_held_to_open_interest() -> None:
     ("qty", "readings", "expected"),
     [
         (100.0, [90.0, 90.0], 18.5),  # no change: half the opening share of volume
-        (100.0, [90.0, 110.0], 28.5),
-        (100.0, [90.0, 10.0], 0.0),  # more closed than opened
+        (100.0, [90.0, 110.0], 18.5 + 0.5 * INTEREST_SHARE * 20),
+        (100.0, [90.0, 10.0], 18.5 - 0.5 * INTEREST_SHARE * 80),
+        (0.0, [90.0, 10.0], 0.0),  # nothing traded, nothing opened
         (
             10.0,
             [90.0, 5000.0],
-            0.5 * (3.7 + 20.0),
+            0.5 * (3.7 + INTEREST_SHARE * 20.0),
         ),  # clipped to the volume since the reading
         (100.0, [np.nan, 90.0], 18.5),  # the first reading is no change
     ],
@@ -202,6 +210,37 @@ def test_banks_weigh_one_in_all(model: str) -> None:
     assert len(bank.weight) <= 48
     assert tiers == tuple(sorted(tiers))
     assert (np.diff(bank.tier) >= 0).all()
+
+
+@pytest.mark.parametrize("model", ["zones", "calibrated"])
+@pytest.mark.parametrize("leverage", [None, {20: 0.5, 10: 0.5}])
+def test_nothing_broad_lies_nearer_than_the_nearest_position(
+    model: str, leverage: dict[float, float] | None
+) -> None:
+    # The calibrated bank keeps the prior's kernels; a mixture only weighs its tiers anew.
+    top = max(leverage) if leverage and model == "zones" else 125.0
+    bank, _ = build_bank(BTC, model, leverage)
+    for side, distance in enumerate(liquidation_distance(BTC, top)):
+        nearest = bank.first[:, side].min() * LOG_BIN
+        assert NEAREST * distance <= nearest <= distance
+        for k, size in enumerate(bank.size[:, side]):
+            kernel = bank.values[bank.offset[k, side] :][:size]
+            sums = bank.sums[bank.offset[k, side] :][: size + 1]
+            assert kernel.sum() == pytest.approx(1.0)
+            np.testing.assert_allclose(np.diff(sums), kernel, atol=1e-12)
+
+
+def test_entries_are_spread_over_the_bar_between_its_ends() -> None:
+    # One wide bar: what lies below the price reaches from its entries, not from one price.
+    params = HeatmapParams(leverage={100: 1}, price_min=95, price_max=105, bins=2000)
+    wide = market([100.0] * 2, high=np.array([100.0, 101.0]), low=np.array([100.0, 99.0]),
+                  qty=np.array([0.0, 100.0]))  # fmt: skip
+    heat = build_heatmap(wide, BTC, params)
+    away = liquidation_distance(BTC, 100)[0]
+    shown = heat.price_edges[:-1][heat.long_usd[-1] > 0]
+    assert shown.min() == pytest.approx(99.25 * np.exp(-1.2 * away), rel=1e-3)
+    at = np.searchsorted(heat.price_edges, 99.3 * np.exp(-away))
+    assert 0 < heat.long_usd[-1, at] < heat.long_usd[-1].max()
 
 
 def test_lifetimes_fall_with_leverage() -> None:
@@ -255,3 +294,29 @@ def test_quality_says_when_the_scale_is_only_relative() -> None:
     assert quality.usd_scale == "relative"
     assert "relative" in quality.notes[0]
     assert msgspec.json.decode(msgspec.json.encode(quality))["gap_steps"] == 0
+
+
+def test_wide_kernels_write_what_they_open_by_the_quarter_hour() -> None:
+    params = HeatmapParams(leverage={2: 1}, price_min=30, price_max=200)
+    heat = build_heatmap(market([100.0] * 40), BTC, params)
+    held = heat.level_long_qty
+    assert (held[:14] == 0).all()
+    assert held[14] == pytest.approx(15 * 0.5 * PHI * 100.0, rel=1e-2)
+    assert held[28] < held[14]
+    assert held[29] == pytest.approx(2 * held[14], rel=1e-2)
+
+
+def test_a_hole_does_not_lose_what_waits_to_be_written() -> None:
+    starts = np.r_[np.arange(10), 200] * 60_000
+    bars = market([100.0] * 11, start_ms=starts, qty=np.r_[np.full(10, 100.0), 0.0])
+    heat = build_heatmap(bars, BTC, HeatmapParams(leverage={2: 1}, price_min=30))
+    assert heat.level_long_qty[-1] == pytest.approx(10 * 0.5 * PHI * 100.0, rel=0.05)
+
+
+def test_an_absurd_volume_opens_no_more_than_is_open() -> None:
+    qty = np.full(30, 100.0)
+    qty[20] = 1e12
+    bars = market([100.0] * 30, qty=qty, open_interest_qty=np.full(30, 5_000.0))
+    heat = build_heatmap(bars, BTC, HeatmapParams(leverage={25: 1}))
+    assert heat.level_long_qty[20] <= 5_000.0
+    assert heat.source.ledger_at(heat.end_ms(20)).mass.sum() < 2 * 6_000.0

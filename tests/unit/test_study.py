@@ -158,7 +158,7 @@ def test_gamma_forecasts_which_are_right_are_covered_as_often_as_they_say(level)
     realised = rng.gamma(1 / spread**2, mean * spread**2)
     floor = np.full(20_000, 5e4)
     result, low, high = metrics.gamma_score(realised, mean, (spread * mean) ** 2, floor)
-    assert metrics.coverage(low, high, level) == pytest.approx(level, abs=0.015)
+    assert metrics.inside(low, high, level).mean() == pytest.approx(level, abs=0.015)
     worse = metrics.gamma_score(realised, mean * 3, (spread * mean * 3) ** 2, floor)[0]
     assert result.mean() > worse.mean()
 
@@ -367,14 +367,18 @@ def test_hours_hold_whole_hours_only():
 
 
 def test_a_simulated_market_is_scored_against_its_truth_and_twice_the_same(base, tmp_path):
-    first, _, snaps = score.score_market(base, ["sharp"])
-    again = score.score_market(base, ["sharp"])[0]
+    first, _, snaps = score.score_market(base, ["sharp", "calibrated"])
+    again = score.score_market(base, ["sharp", "calibrated"])[0]
     assert len(snaps.time_ms) >= 6
     r = first.truth.row("sharp").figures["r"].value
     assert r > first.truth.row("profile").figures["r"].value
     assert first.truth.row("oracle distance").figures["usd"].value == pytest.approx(
         1, abs=0.1
     )
+    learnt = first.happened.row("calibrated").figures
+    assert 0.3 < learnt["rp"].value < 3
+    assert 0.6 < learnt["cover80"].value < 0.97
+    assert learnt["cover50"].value < learnt["cover80"].value < learnt["cover90"].value
     reports = [Report(models=["sharp"], seed=1, made_ms=T0) for _ in range(2)]
     for report, result in zip(reports, (first, again), strict=True):
         report.add(result)

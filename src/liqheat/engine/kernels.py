@@ -52,9 +52,9 @@ CLOSE_SHARE = 0.3
 BAR_TO_KERNEL = 4
 
 
-#: A kernel of at least this many bins (a standard deviation of about 1 %) is slow: prices within
-#: ``SLOW_MS`` differ by less than its width, so what was opened meanwhile is written at once.
-SLOW_BINS = 300
+#: A kernel at least as wide as this [ln(price), of which a standard deviation is an eighth] is
+#: slow: prices within ``SLOW_MS`` differ by less, so what was opened meanwhile is written at once.
+SLOW_WIDTH = 0.075
 SLOW_MS = 900_000
 
 #: Places in ``Ledger.waiting``: quantity opened, and quantity times entry bin.
@@ -71,6 +71,7 @@ class Ledger(NamedTuple):
     swept: F64  # [k, 2] quantity the last step consumed, long and short
     pending: F64  # [k] of slow components: opened, not yet written; over scale
     waiting: F64  # WAITING_QTY, WAITING_BIN
+    profile: F64  # [b] working memory of a deposit
     place: I64  # BASE, BOUNDARY, STARTED, END_MS
     flow: F64  # see flow.py
 
@@ -86,6 +87,7 @@ def new_ledger(bank: Bank) -> Ledger:
         swept=np.zeros((k, 2)),
         pending=np.zeros(k),
         waiting=np.zeros(2),
+        profile=np.zeros(N_BINS),
         place=np.zeros(4, np.int64),
         flow=np.array([np.nan] + [0.0] * (N_FLOW - 1)),
     )
@@ -183,59 +185,36 @@ def _deposit(
     high_bin = bin_of(mean + ENTRY_SPREAD * (high - mean))
     ledger.waiting[WAITING_QTY] += qty
     ledger.waiting[WAITING_BIN] += qty * mean_bin
-    # Arrays and numbers are handed on, not tuples: each hand-over of a tuple counts references.
-    mass, span, values, sums = ledger.mass, ledger.span, bank.values, bank.sums
-    base, middle = ledger.place[BASE], ledger.place[BOUNDARY] - ledger.place[BASE]
-    entries = high_bin - low_bin + 1
-    for k in range(mass.shape[0]):
-        amount = qty / ledger.scale[k]
+    entries, k = high_bin - low_bin + 1, 0
+    while k < len(ledger.scale):
+        stop = _same_kernel(bank.offset, k)
         if is_slow(bank.size, k):
-            ledger.pending[k] += amount
-            continue
-        for side in range(2):
-            size, offset = bank.size[k, side], bank.offset[k, side]
-            # What an entry at the window's first bin reaches first.
-            reach = bank.first[k, side] - base
-            if side == 0:
-                reach = 1 - bank.first[k, side] - size - base
-            if (entries - 1) * BAR_TO_KERNEL <= size:
-                _enter_at(
-                    mass,
-                    span,
-                    values,
-                    k,
-                    side,
-                    amount,
-                    mean_bin + reach,
-                    size,
-                    offset,
-                    middle,
-                )
-                continue
-            part = CLOSE_SHARE * amount
-            _enter_at(
-                mass, span, values, k, side, part, close_bin + reach, size, offset, middle
-            )
-            part, offset = (amount - part) / entries, offset + 2 * k + side
-            _enter_over(
-                mass,
-                span,
-                sums,
-                k,
-                side,
-                part,
-                low_bin + reach,
-                size,
-                offset,
-                middle,
-                entries,
-            )
+            for j in range(k, stop):
+                ledger.pending[j] += qty / ledger.scale[j]
+        elif (entries - 1) * BAR_TO_KERNEL <= min(bank.size[k, 0], bank.size[k, 1]):
+            _enter_at(ledger, bank, k, stop, qty, mean_bin)
+        else:
+            _enter_over(ledger, bank, k, stop, qty, close_bin, low_bin, entries)
+        k = stop
+
+
+@kernel
+def _same_kernel(offset: I64, k: int) -> int:
+    """Return the end of the run of components from ``k`` on which share its kernel."""
+    stop = k + 1
+    while (
+        stop < len(offset)
+        and offset[stop, 0] == offset[k, 0]
+        and (offset[stop, 1] == offset[k, 1])
+    ):
+        stop += 1
+    return stop
 
 
 @kernel
 def is_slow(size: I64, k: int) -> bool:
     """Return whether what a component opens waits for the end of its quarter of an hour."""
-    slow: bool = max(size[k, 0], size[k, 1]) >= SLOW_BINS
+    slow: bool = max(size[k, 0], size[k, 1]) * LOG_BIN >= SLOW_WIDTH
     return slow
 
 
@@ -245,88 +224,101 @@ def _write_pending(ledger: Ledger, bank: Bank) -> None:
     waiting, pending = ledger.waiting, ledger.pending
     if waiting[WAITING_QTY] > 0.0:
         entry = math.floor(waiting[WAITING_BIN] / waiting[WAITING_QTY] + 0.5)
-        mass, span, values = ledger.mass, ledger.span, bank.values
-        base, middle = ledger.place[BASE], ledger.place[BOUNDARY] - ledger.place[BASE]
-        for k in range(len(pending)):
-            if pending[k] <= 0.0:
-                continue
-            for side in range(2):
-                size, offset = bank.size[k, side], bank.offset[k, side]
-                start = entry - base + bank.first[k, side]
-                if side == 0:
-                    start = entry - base - bank.first[k, side] - size + 1
-                _enter_at(
-                    mass, span, values, k, side, pending[k], start, size, offset, middle
-                )
+        k = 0
+        while k < len(pending):
+            stop = _same_kernel(bank.offset, k)
+            if is_slow(bank.size, k):
+                for j in range(k, stop):
+                    # In units over scale, as ``pending`` is.
+                    _enter_at(ledger, bank, j, j + 1, pending[j] * ledger.scale[j], entry)
+            k = stop
     pending[:] = 0.0
     waiting[:] = 0.0
 
 
 @kernel
 def _enter_at(
-    mass: F64, span: I64, values: F64, k: int, side: int, amount: float,
-    start: int, size: int, offset: int, middle: int,
-) -> None:  # fmt: skip
-    """Add ``amount`` times the kernel at ``offset``, whose first bin is ``start``."""
-    low, high = _open_bins(span, k, side, start, start + size, middle)
-    if low < high:
-        shift = offset - start
-        _add(mass[k, low:high], amount, values[low + shift : high + shift])
+    ledger: Ledger, bank: Bank, k: int, stop: int, qty: float, entry: int
+) -> None:
+    """Add ``qty`` entered in one bin to the components [k, stop), which share a kernel."""
+    mass, values, scale = ledger.mass, bank.values, ledger.scale
+    for side in range(2):
+        size = bank.size[k, side]
+        start = _reached_first(bank, k, side, entry) - ledger.place[BASE]
+        low, high = _open_bins(ledger, side, start, start + size)
+        if low < high:
+            shift = bank.offset[k, side] - start
+            for j in range(k, stop):
+                _widen(ledger.span, j, low, high)
+                add(mass, j, low, high, qty / scale[j], values, shift)
 
 
 @kernel
 def _enter_over(
-    mass: F64, span: I64, sums: F64, k: int, side: int, each: float,
-    start: int, size: int, offset: int, middle: int, entries: int,
+    ledger: Ledger, bank: Bank, k: int, stop: int, qty: float,
+    close_bin: int, low_bin: int, entries: int,
 ) -> None:  # fmt: skip
-    """Add ``each`` in so many neighbouring bins, from the one which reaches ``start`` first.
+    """Add ``qty`` entered at the close and evenly over so many bins from ``low_bin`` on.
 
     What entries in a run of bins leave in one bin is a run of the kernel: two running sums.
     """
-    low, high = _open_bins(span, k, side, start, start + size + entries - 1, middle)
-    # Three straight loops: the run of the kernel grows, is whole, and shrinks.
-    ahead, behind = offset + 1 - start, offset + 1 - start - entries
-    rising = min(max(start + min(entries, size) - 1, low), high)
-    falling = min(max(start + size - 1, rising), high)
-    row = mass[k]
-    if low < rising:
-        _add(row[low:rising], each, sums[low + ahead : rising + ahead])
-    if rising < falling:
-        grown = sums[rising + ahead : falling + ahead]
-        gone = sums[rising + behind : falling + behind]
-        _add_difference(row[rising:falling], each, grown, gone)
-    for b in range(max(rising, falling), high):
-        row[b] += each * (sums[offset + size] - sums[max(b + behind, offset)])
+    mass, values, sums, profile = ledger.mass, bank.values, bank.sums, ledger.profile
+    each = (1.0 - CLOSE_SHARE) / entries
+    for side in range(2):
+        size, offset = bank.size[k, side], bank.offset[k, side]
+        at = _reached_first(bank, k, side, close_bin) - ledger.place[BASE]
+        over = _reached_first(bank, k, side, low_bin) - ledger.place[BASE]
+        end = over + size + entries - 1
+        low, high = _open_bins(ledger, side, min(at, over), max(at + size, end))
+        if low >= high:
+            continue
+        profile[low:high] = 0.0
+        for b in range(max(at, low), min(at + size, high)):
+            profile[b] += CLOSE_SHARE * values[b - at + offset]
+        for b in range(max(over, low), min(end, high)):
+            last, before = min(b - over + 1, size), max(b - over + 1 - entries, 0)
+            profile[b] += each * (sums[offset + last] - sums[offset + before])
+        for j in range(k, stop):
+            _widen(ledger.span, j, low, high)
+            add(mass, j, low, high, qty / ledger.scale[j], profile, 0)
 
 
 @kernel
-def _add(row: F64, amount: float, values: F64) -> None:
-    # Slices counted from 0: the compiler knows that no index is negative, and vectorises.
-    for i in range(len(row)):
-        row[i] += amount * values[i]
-
-
-@kernel
-def _add_difference(row: F64, amount: float, values: F64, less: F64) -> None:
-    for i in range(len(row)):
-        row[i] += amount * (values[i] - less[i])
-
-
-@kernel
-def _open_bins(
-    span: I64, k: int, side: int, start: int, stop: int, middle: int
-) -> tuple[int, int]:
-    """Return [start, stop) cut to the window and to the side's bins; note them in the span."""
+def _reached_first(bank: Bank, k: int, side: int, entry: int) -> int:
+    """Return the lowest bin which an entry reaches by the kernel of ``k``."""
     if side == 0:
-        low, high = max(start, 0), min(stop, middle)
+        return entry - int(bank.first[k, 0]) - int(bank.size[k, 0]) + 1
+    return entry + int(bank.first[k, 1])
+
+
+@kernel
+def add(
+    out: F64, k: int, low: int, high: int, amount: float, values: F64, shift: int
+) -> None:
+    """Add ``amount * values[b + shift]`` to ``out[k, b]`` for all b in [low, high).
+
+    Counted in unsigned numbers: the compiler need not expect negative indices, and vectorises.
+    """
+    shift_by = np.uint64(shift)
+    for b in range(np.uint64(low), np.uint64(high)):
+        out[k, b] += amount * values[b + shift_by]
+
+
+@kernel
+def _open_bins(ledger: Ledger, side: int, start: int, stop: int) -> tuple[int, int]:
+    """Return [start, stop) cut to the window and to the side's bins."""
+    middle = ledger.place[BOUNDARY] - ledger.place[BASE]
+    if side == 0:
+        return max(start, 0), min(stop, middle)
+    return max(start, middle + 1), min(stop, N_BINS)
+
+
+@kernel
+def _widen(span: I64, k: int, low: int, high: int) -> None:
+    if span[k, 0] == span[k, 1]:
+        span[k, 0], span[k, 1] = low, high
     else:
-        low, high = max(start, middle + 1), min(stop, N_BINS)
-    if low < high:
-        if span[k, 0] == span[k, 1]:
-            span[k, 0], span[k, 1] = low, high
-        else:
-            span[k, 0], span[k, 1] = min(span[k, 0], low), max(span[k, 1], high)
-    return low, high
+        span[k, 0], span[k, 1] = min(span[k, 0], low), max(span[k, 1], high)
 
 
 @kernel

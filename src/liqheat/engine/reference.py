@@ -17,8 +17,8 @@ from liqheat.engine.kernels import (
     BAR_TO_KERNEL,
     CLOSE_SHARE,
     ENTRY_SPREAD,
-    SLOW_BINS,
     SLOW_MS,
+    SLOW_WIDTH,
 )
 from liqheat.engine.leverage import LOG_BIN, N_BINS, Bank
 from liqheat.engine.render import MAX_LEVEL_SHARE
@@ -89,7 +89,7 @@ class ReferenceLedger:
         self._entered += amount
         self._entered_at += amount * _bin(0.25 * (high + low + 2.0 * close))
         for k in range(len(self.bank.weight)):
-            if self.bank.size[k].max() >= SLOW_BINS:
+            if self.bank.size[k].max() * LOG_BIN >= SLOW_WIDTH:
                 self._waiting[k] = self._waiting.get(k, 0.0) + amount
                 continue
             for side in (0, 1):
@@ -131,7 +131,7 @@ class ReferenceLedger:
         mean = 0.25 * (high + low + 2.0 * close)
         bottom, top = (mean + ENTRY_SPREAD * (end - mean) for end in (low, high))
         bins = range(_bin(bottom), _bin(top) + 1)
-        if (len(bins) - 1) * BAR_TO_KERNEL <= self.bank.size[k, side]:
+        if (len(bins) - 1) * BAR_TO_KERNEL <= self.bank.size[k].min():
             return [(1.0, range(_bin(mean), _bin(mean) + 1))]
         at_close = range(_bin(close), _bin(close) + 1)
         return [(CLOSE_SHARE, at_close), (1.0 - CLOSE_SHARE, bins)]

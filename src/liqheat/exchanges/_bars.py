@@ -118,15 +118,17 @@ class BarBuilder:
         minute = self._minutes.get(self.next_ms)
         return minute is not None and minute.kline is not None and minute.kline.closed
 
-    def has_kline(self) -> bool:
-        """Whether any bar of the exchange is here for the next minute."""
-        minute = self._minutes.get(self.next_ms)
-        return minute is not None and minute.kline is not None
-
     def is_empty(self) -> bool:
         """Whether the next minute has had no trade so far."""
         minute = self._minutes.get(self.next_ms)
         return minute is None or (minute.qty == 0.0 and minute.kline is None)
+
+    def qty(self) -> float:
+        """Return the next minute's quantity so far."""
+        minute = self._minutes.get(self.next_ms)
+        if minute is None:
+            return 0.0
+        return minute.qty if minute.kline is None else minute.kline.qty
 
     def growing(self) -> Bar | None:
         """Return the next minute's bar as it is now; None where nothing was traded yet."""

@@ -23,6 +23,7 @@ from liqheat.exchanges._listed import (
 )
 from liqheat.exchanges._wire import (
     BadFrameError,
+    Maybe,
     Price,
     Qty,
     Rate,
@@ -58,8 +59,8 @@ class Mark(msgspec.Struct, tag_field="e", tag="markPriceUpdate", gc=False):
     s: str
     E: TimeMs
     p: Price
-    i: str = ""
-    r: str = ""
+    i: Maybe = None
+    r: Maybe = None
     T: int = 0
 
 

@@ -114,6 +114,8 @@ class Hole:
     start_ms: int
     end_ms: int
     reason: str
+    #: Also what was read of it is doubted: the line was deaf.
+    doubted: bool = False
 
 
 @dataclass
@@ -304,6 +306,7 @@ class _Feed:
     #: Since when frames may be missing; None: nothing was to be heard before.
     lost_ms: int | None
     reason: str = "before the first connection"
+    doubted: bool = False
     _link: _Link | None = None
     _heir: asyncio.Task[_Link] | None = None
 
@@ -331,7 +334,8 @@ class _Feed:
             held = await self._settle(link)
             end = self.clock_ms() + self.socket.lag_ms
             start = min(self.lost_ms - self.socket.lag_ms, end - 1)
-            yield Hole(self.socket.label, start, end, self.reason)
+            yield Hole(self.socket.label, start, end, self.reason, self.doubted)
+            self.doubted = False
             for early in held:
                 yield early
         self.lost_ms = self.clock_ms()
@@ -479,7 +483,8 @@ async def frames(
             if stats.state == "live":
                 feed.lost_ms = max(stats.proven_ms, stats.live_ms)
                 if stats.doubt_ms is not None:
-                    feed.lost_ms, stats.doubt_ms = min(feed.lost_ms, stats.doubt_ms), None
+                    feed.lost_ms, feed.doubted = min(feed.lost_ms, stats.doubt_ms), True
+                    stats.doubt_ms = None
             if clock_ms() - opened > STEADY_S * 1000:
                 backoff.tries = 0
         stats.state, stats.detail = "waiting", feed.reason

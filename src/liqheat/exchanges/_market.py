@@ -1,111 +1,56 @@
 """A market of agents whose positions are known: the ground truth of the simulated exchange.
 
-One ``Market`` is one instrument. Time runs in steps of 15 s::
+One ``Market`` is one instrument. Time runs in steps of a second::
 
     mark price --> due triggers (liquidation, stop, take profit) --> forced and chosen closings
-    reviews    --> closings at the end of a holding time               |
-    arrivals   --> openings                                            v
+    reviews    --> closings, more size, drift of cross accounts      |
+    arrivals   --> openings                                           v
     price      <-- own noise, jumps + impact of the agents' net flow, deeper when depth is thin
 
 Agents trade with market makers, who absorb the net flow, so all positions sum to zero and open
 interest is the larger of the two agents' sides, in whole lots: exact integers. Sizes are kept
 in lots (0.001 BTC, or one 100 USD contract), which the price does not change.
 
-Everything random is drawn in blocks (a day of steps, a batch of plans) from seeds of their own,
-so the same seed gives the same bytes however far, and in whatever portions, time is advanced.
-Triggers sit in heaps: a step costs what happens in it, not what is open. Nothing here knows
-the wall clock, tables or asyncio.
+Everything random is drawn in blocks (a day of seconds, a batch of plans) from seeds of their
+own, or comes from the kernel's state, so the same seed gives the same bytes however far, and
+in whatever portions, time is advanced. Nothing here knows the wall clock, tables or asyncio.
 """
 
 from __future__ import annotations
 
-import heapq
 import math
-from array import array
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from liqheat.exchanges import _kernel as k
 from liqheat.exchanges._agents import (
-    BATCH,
     HOLD_STEPS,
+    LARGEST_SHARE,
     STEP_MS,
     STEPS_A_DAY,
+    TILT_DAYS,
+    TILT_SD,
     Regime,
-    bridges,
     draw_plans,
-    mean_hold_days,
+    mean_position_usd,
     ou_path,
-    targets,
+)
+from liqheat.exchanges._hidden import (
+    Chunk,
+    Positions,
+    add_snapshots,
+    open_slots,
+    to_positions,
 )
 from liqheat.market.instrument import Instrument
-from liqheat.market.margin import tiered_liquidation_price
 
 F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 FUNDING_STEPS = 8 * 3_600_000 // STEP_MS
-#: Why a position ended.
-OPEN, LIQUIDATED, STOPPED, PROFIT, LEFT = 0, 1, 2, 3, 4
-
-# Dynamics per step. Shares of the impact that stays; decay of what does not (20 min); smoothing
-# of the mark price (30 s); decays of excitement (8 min) and of thin depth (12 min).
-_PERMANENT = 0.2
-_TRANSIENT_DECAY = math.exp(-STEP_MS / 1_200_000)
-_MARK_WEIGHT = 1.0 - math.exp(-STEP_MS / 30_000)
-_HEAT_DECAY = math.exp(-STEP_MS / 480_000)
-_THIN_DECAY = math.exp(-STEP_MS / 720_000)
-_TREND_FAST = 1.0 - math.exp(-STEP_MS / 1_800_000)
-_TREND_SLOW = 1.0 - math.exp(-STEP_MS / 43_200_000)
-_HEAT_MOST, _THIN_MOST = 8.0, 5.0
-#: A pull back to the first price, so that a year does not end at a tenth of it.
-_HOME = 1.0 / (120 * STEPS_A_DAY)
-#: How much of the distance to the leader's price goes in a step.
-_ARBITRAGE = 0.04
-
-#: What is written down each step: last and mark price at its end, lots traded and taken by
-#: buyers, open interest (lots), local volatility, excitement, thinness of depth.
-RECORDS = ("price", "mark", "traded", "bought", "interest", "sigma", "heat", "thin")
-
-
-class Death(NamedTuple):
-    """One forced closing: in ``step``, of position number ``position``, at a mark price [USD]."""
-
-    step: int
-    position: int
-    side: int
-    lots: int
-    mark: float
-
-
-@dataclass(frozen=True)
-class Positions:
-    """Positions of the agents as columns; hidden from what the exchange publishes.
-
-    ``side`` +1 long, -1 short; ``qty`` and ``notional_usd`` at entry (base units, USD);
-    ``opened``/``closed`` steps since the market's start (``closed`` -1: still open);
-    ``reason`` one of ``OPEN LIQUIDATED STOPPED PROFIT LEFT``.
-    """
-
-    side: NDArray[np.int8]
-    lots: I64
-    qty: F64
-    notional_usd: F64
-    entry_price: F64
-    liquidation_price: F64
-    leverage: F64
-    isolated: NDArray[np.bool_]
-    holding: NDArray[np.int8]
-    opened: I64
-    closed: I64
-    reason: NDArray[np.int8]
-
-    def __getitem__(self, keep: NDArray[np.bool_]) -> Positions:
-        """Return the positions where ``keep`` is true."""
-        return Positions(*(getattr(self, name)[keep] for name in self.__dataclass_fields__))
+_MINUTES = STEPS_A_DAY // 60
 
 
 class Market:
@@ -121,360 +66,273 @@ class Market:
         Last price at the start [USD].
     open_interest_usd : float
         About what one side holds.
+    crowd : float
+        How many trade here, of the regime's openings a day.
     news_seed : int, optional
         Of what comes from outside, where it is shared with another instrument.
     leader : callable, optional
-        Gives the log price, at the end of a step, which this one follows as arbitrage
-        would have it, with positions and impact of its own.
+        Gives the log prices, at the ends of the steps ``[first, last)`` of one day, which
+        this one follows as arbitrage would have it, with positions and impact of its own.
+    remember : bool
+        Whether positions which ended before the current day are kept.
     """
 
     def __init__(
         self, instrument: Instrument, regime: Regime, seed: int, first_price: float,
-        open_interest_usd: float, news_seed: int | None = None,
-        leader: Callable[[int], float] | None = None,
+        open_interest_usd: float, crowd: float = 1.0, news_seed: int | None = None,
+        leader: Callable[[int, int], F64] | None = None, *, remember: bool = True,
     ) -> None:  # fmt: skip
         self.instrument, self.regime, self.seed = instrument, regime, seed
-        self.mean_usd = open_interest_usd / (
-            0.5 * regime.arrivals_per_min * 1440 * mean_hold_days(regime)
-        )
+        self.remember, self._crowd = remember, crowd
+        self.mean_usd = mean_position_usd(regime, open_interest_usd, crowd)
+        self._largest_usd = LARGEST_SHARE * open_interest_usd
         self.lot = instrument.lot_size * instrument.contract_size
-        self.step = 0
-        self.log_price = self._home = math.log(first_price)
-        self.price = self.mark = first_price
-        self.trail = array("d")  # log price at the end of each step
         self._leader, self._news = leader, seed if news_seed is None else news_seed
-        self._led = self.log_price
-        self.deaths: list[Death] = []
         self.funding: list[tuple[int, float]] = []
-        self._transient = self._heat = 0.0
-        self._thin = 1.0
-        self._fast = self._slow = self.log_price
-        self.long_lots = self.short_lots = 0
-        self._table()
-        self._plans: list[tuple[float, ...]] = []
-        self._plan = self._batch = 0
-        self._slow_noise = (0.0, 0.0, 0.0)
-        self._records: dict[str, array[float]] = {name: array("d") for name in RECORDS}
+        self._noise, self._tilt, self._batches = (0.0, 0.0, 0.0), 0.0, 0
+        self._archive: list[Chunk] = []
+        self.churn = self.lean = np.zeros(0)
+        self._table = np.zeros(1, dtype=k.MARKET)
+        self._slots, self._log = np.zeros(0, dtype=k.SLOT), np.zeros(0, dtype=k.LOG)
+        self.now: Any = self._table[0]
+        self._set_up(math.log(first_price))
         self._start_with_positions()
 
-    def _table(self) -> None:
-        self._side, self._lots, self._entry = array("b"), array("q"), array("d")
-        self._liquidation, self._leverage = array("d"), array("d")
-        self._holding, self._isolated, self._reason = array("b"), array("b"), array("b")
-        self._opened, self._closed = array("q"), array("q")
-        # (key, index): the top is the trigger the mark price meets first.
-        self._long_down: list[tuple[float, int]] = []
-        self._short_down: list[tuple[float, int]] = []
-        self._long_up: list[tuple[float, int]] = []
-        self._short_up: list[tuple[float, int]] = []
-        self._due: dict[int, list[int]] = {}
+    # --- what can be read -----------------------------------------------------------------
 
-    # --- what was drawn ---------------------------------------------------------------
+    @property
+    def step(self) -> int:
+        """Seconds since the start which are computed."""
+        return int(self.now["step"])
+
+    @property
+    def price(self) -> float:
+        """The last price [USD]."""
+        return float(self.now["price"])
+
+    @property
+    def mark(self) -> float:
+        """The mark price [USD]."""
+        return float(self.now["mark"])
+
+    @property
+    def long_lots(self) -> int:
+        """What the agents' longs hold."""
+        return int(self.now["longs"])
+
+    @property
+    def short_lots(self) -> int:
+        """What the agents' shorts hold."""
+        return int(self.now["shorts"])
+
+    def records(self, first: int, last: int) -> dict[str, F64]:
+        """Return what was written down for steps ``[first, last)`` of the current day."""
+        return dict(zip(k.RECORDS, self.now["records"][:, first:last], strict=True))
+
+    def forced(self) -> NDArray[np.void]:
+        """Return the current day's forced closings in order: rows of the log."""
+        log = self._log[: self.now["rows"]]
+        dead: NDArray[np.void] = log[log["reason"] == k.LIQUIDATED]
+        return dead
+
+    def states(self, step: int | None = None, *, whole: bool = True) -> Positions:
+        """Return the states of positions begun before ``step``; not ``whole``: open then.
+
+        None: all. Of the current day and what is open only where ``remember`` is false.
+        """
+        day = Chunk(self._log[: self.now["rows"]])
+        first = 0 if whole or step is None else max(0, step // STEPS_A_DAY - 1)
+        chunks = [*self._archive[first:], day, Chunk(open_slots(self._slots))]
+        parts = [chunk.select(step, whole=whole) for chunk in chunks]
+        return to_positions(parts, self.lot, inverse=self.instrument.is_inverse)
+
+    def positions(self, step: int | None = None) -> Positions:
+        """Return the states open at the start of ``step``; None: each position's last."""
+        if step is None:
+            return self.states().last_states()
+        return self.states(step, whole=False)
+
+    def maps(self, steps: NDArray[np.int64], edges: F64) -> F64:
+        """Return what dies in each price bin, as it stood at the starts of ascending ``steps``.
+
+        Shape ``(2, t, p)``, long and short [USD at the liquidation price].
+        """
+        maps = np.zeros((2, len(steps), len(edges) - 1))
+        now = [Chunk(self._log[: self.now["rows"]]), Chunk(open_slots(self._slots))]
+        for chunk in [*self._archive, *now]:
+            add_snapshots(
+                vars(chunk), steps, edges, self.lot, maps,
+                inverse=self.instrument.is_inverse,
+            )  # fmt: skip
+        return maps
+
+    # --- time -----------------------------------------------------------------------------
+
+    def advance(self, step: int) -> None:
+        """Run until ``self.step == step``; does nothing where that is in the past."""
+        while self.step < step:
+            now = self.step
+            if now % STEPS_A_DAY == 0:
+                self._begin_day(now // STEPS_A_DAY)
+            # Up to the next funding, or the end of the day.
+            last = min(step, (now // FUNDING_STEPS + 1) * FUNDING_STEPS)
+            if self._leader is not None:
+                index = now % STEPS_A_DAY
+                self.now["outside"][index : index + last - now] = self._leader(now, last)
+            self._run(last)
+            if last % FUNDING_STEPS == 0:
+                self._fund()
+
+    def _run(self, last: int) -> None:
+        while True:
+            code = k.run(self._table, self._slots, self._log, last)
+            if code == k.DONE:
+                return
+            if code == k.NEED_PLANS:
+                self._draw_plans()
+            else:
+                self._more_room(k.MOST_ARRIVALS)
+
+    def _fund(self) -> None:
+        # The premium of the last price, and how crowded one side is.
+        longs, shorts = self.long_lots, self.short_lots
+        crowd = (longs - shorts) / max(longs, shorts, 1)
+        rate = 1e-4 + 4e-4 * crowd + 0.2 * (self.price / self.mark - 1.0)
+        self.funding.append((self.step, round(max(-0.003, min(0.003, rate)), 8)))
+
+    def _more_room(self, more: int) -> None:
+        # Half as many slots again; log rows for what may end in one second, and some hours.
+        now, old = self.now, len(self._slots)
+        if now["used"] + more > old:
+            slots = np.zeros(old + max(old // 2, more, 4096), dtype=k.SLOT)
+            slots[:old] = self._slots
+            # The new ones before the old ones in the chain of those which are free.
+            slots["links"][old:, 0] = np.arange(old + 1, len(slots) + 1)
+            slots["links"][-1, 0] = now["free"]
+            now["free"], self._slots = old, slots
+        log = np.zeros(now["rows"] + 2 * len(self._slots) + 32_768, dtype=k.LOG)
+        log[: now["rows"]] = self._log[: now["rows"]]
+        self._log = log
+
+    # --- what was drawn -------------------------------------------------------------------
 
     def _rng(self, *key: int) -> np.random.Generator:
         return np.random.Generator(
             np.random.PCG64(np.random.SeedSequence([self.seed, *key]))
         )
 
-    def _next_plan(self) -> tuple[float, ...]:
-        if self._plan >= len(self._plans):
-            rng = self._rng(self.seed, 2, self._batch)
-            plans = draw_plans(self.regime, self.instrument, self.mean_usd, rng, BATCH)
-            self._plans, self._plan = plans.rows(), 0
-            self._batch += 1
-        self._plan += 1
-        return self._plans[self._plan - 1]
+    def _draw_plans(self) -> None:
+        # Into the half of the ring which is used up.
+        rng, n = self._rng(self.seed, 2, self._batches), k.BATCH
+        keep = math.exp(-n / (self._crowd * self.regime.openings_a_day * TILT_DAYS))
+        self._tilt *= keep
+        self._tilt += TILT_SD * math.sqrt(1.0 - keep * keep) * float(rng.normal())
+        half = self._batches % 2 * n
+        self.now["plans"][half : half + n, : k.PRICE] = draw_plans(
+            self.regime, self.instrument, self.mean_usd, rng, n,
+            largest_usd=self._largest_usd, drift=self._tilt,
+        )  # fmt: skip
+        self._batches += 1
+        self.now["plans_drawn"] += n
 
-    def _draw_day(self, day: int) -> None:
-        n, rng, regime = STEPS_A_DAY, self._rng(self._news, 1, day), self.regime
-        quick, slow, mood = self._slow_noise
-        swing = ou_path(rng, n, 2.5 / 24, 0.40, quick)
-        tide = ou_path(rng, n, 4.0, 0.35, slow)
-        feeling = ou_path(rng, n, 1.5, 1.0, mood)
-        self._slow_noise = (float(swing[-1]), float(tide[-1]), float(feeling[-1]))
+    def _begin_day(self, day: int) -> None:
+        now, rng, regime, n = (
+            self.now,
+            self._rng(self._news, 1, day),
+            self.regime,
+            STEPS_A_DAY,
+        )
+        if day > 0:
+            self._archive.append(Chunk(self._log[: now["rows"] if self.remember else 0]))
+        now["rows"] = 0
+        calm, season = self._volatility(rng)
+        sigma = np.repeat(regime.sigma_day / math.sqrt(n) * calm, 60)
+        # Within a minute the noise is normal, from minute to minute its size differs.
+        wild = np.sqrt(2.0 / rng.chisquare(4, _MINUTES))
+        now["sigma"], now["rounding"] = sigma, rng.random(n)
+        now["noise"] = sigma * np.repeat(wild, 60) * rng.standard_normal(n)
+        openings = self._crowd * regime.openings_a_day / n
+        now["arrivals"] = np.repeat(openings * np.sqrt(calm) * season**0.3 / 0.95, 60)
+        jumps = np.where(rng.random(n) < regime.jumps_per_day / n, regime.jump_sd, 0.0)
+        now["outside"] = jumps * rng.standard_normal(n)
+        daily = math.exp(rng.normal(-0.5 * regime.churn_log_sd**2, regime.churn_log_sd))
+        self.churn = (
+            daily * np.repeat(rng.gamma(1.5, 1 / 1.5, n // 5), 5) * regime.churn / n
+        )
+        self.lean = np.repeat(rng.normal(0, 1, n // 15), 15)
+
+    def _volatility(self, rng: np.random.Generator) -> tuple[F64, F64]:
+        # Per minute: volatility relative to the mean day's, and the hour's share of it.
+        n, (quick, slow, mood) = _MINUTES, self._noise
+        swing = ou_path(rng, n, 150.0, 0.40, quick)
+        tide = ou_path(rng, n, 4.0 * n, 0.35, slow)
+        feeling = ou_path(rng, n, 1.5 * n, 1.0, mood)
+        self._noise = (float(swing[-1]), float(tide[-1]), float(feeling[-1]))
         hour = np.arange(n) / n * 24.0
         season = 1.0 + 0.3 * np.cos((hour - 14.5) / 24.0 * 2 * np.pi)
-        calm = np.exp(swing + tide - 0.5 * (0.40**2 + 0.35**2)) * season
-        noise = rng.standard_t(4, n) / math.sqrt(2.0)
-        jumps = np.where(
-            rng.random(n) < regime.jumps_per_day / n, rng.normal(0, regime.jump_sd, n), 0.0
+        self.now["mood"] = np.repeat(self.regime.sentiment * np.tanh(feeling), 60)
+        return np.exp(swing + tide - 0.5 * (0.40**2 + 0.35**2)) * season, season
+
+    # --- the beginning --------------------------------------------------------------------
+
+    def _set_up(self, log_price: float) -> None:
+        now, tiers = self.now, self.instrument.tiers
+        for name in ("log_price", "fast", "slow", "led", "home"):
+            now[name] = log_price
+        now["price"] = now["mark"] = math.exp(log_price)
+        now["heat"] = now["thin"] = 1.0
+        now["up"], now["free"], now["heads"] = math.inf, -1, -1
+        now["base"] = log_price - 0.5 * k.BUCKET * k.BUCKETS
+        now["random"] = self._rng(self.seed, 3).integers(1, 2**63)
+        now["inverse"], now["follows"] = (
+            self.instrument.is_inverse,
+            self._leader is not None,
         )
-        sigma = regime.sigma_day / math.sqrt(n) * calm
-        self._sigma, self._moves = sigma.tolist(), (sigma * noise).tolist()
-        self._jumps = jumps.tolist()
-        per_step = regime.arrivals_per_min * STEP_MS / 60_000
-        self._arrivals = (per_step * np.sqrt(calm) * season**0.3 / 0.95).tolist()
-        self._rounding = rng.random(n).tolist()
-        self._mood = (regime.sentiment * np.tanh(feeling)).tolist()
-        daily = math.exp(rng.normal(-0.5 * regime.churn_log_sd**2, regime.churn_log_sd))
-        self.churn = daily * rng.gamma(1.5, 1 / 1.5, n) * regime.churn / n
-        self.bridge = bridges(rng, n)
-        self.lean = rng.normal(0, 1, n)
-
-    # --- time ---------------------------------------------------------------------------
-
-    def advance(self, step: int) -> None:
-        """Run until ``self.step == step``; does nothing where that is in the past."""
-        while self.step < step:
-            index = self.step % STEPS_A_DAY
-            if index == 0:
-                self._draw_day(self.step // STEPS_A_DAY)
-                for column in self._records.values():
-                    del column[:]
-            self._one_step(index)
-
-    def _one_step(self, index: int) -> None:
-        self._flow = self._forced = self._traded = self._bought = 0
-        self._fire()
-        due = self._due.pop(self.step, None)
-        if due is not None:
-            for position in due:
-                self._review(position)
-        self._arrive(index)
-        self._move(index)
-        self.step += 1
-        if self.step % FUNDING_STEPS == 0:
-            self._fund()
-
-    def _fire(self) -> None:
-        mark = self.mark
-        heap = self._long_down
-        while heap and -heap[0][0] >= mark:
-            position = heapq.heappop(heap)[1]
-            if not self._reason[position]:
-                dead = self._liquidation[position] >= mark
-                self._close(position, LIQUIDATED if dead else STOPPED)
-        heap = self._short_up
-        while heap and heap[0][0] <= mark:
-            position = heapq.heappop(heap)[1]
-            if not self._reason[position]:
-                dead = self._liquidation[position] <= mark
-                self._close(position, LIQUIDATED if dead else STOPPED)
-        heap = self._long_up
-        while heap and heap[0][0] <= mark:
-            position = heapq.heappop(heap)[1]
-            if not self._reason[position]:
-                self._close(position, PROFIT)
-        heap = self._short_down
-        while heap and -heap[0][0] >= mark:
-            position = heapq.heappop(heap)[1]
-            if not self._reason[position]:
-                self._close(position, PROFIT)
-
-    def _close(self, position: int, reason: int) -> None:
-        lots, side = self._lots[position], self._side[position]
-        self._reason[position] = reason
-        self._closed[position] = self.step
-        self._traded += lots
-        if side > 0:
-            self.long_lots -= lots
-            self._flow -= lots
-        else:
-            self.short_lots -= lots
-            self._flow += lots
-        if reason == LIQUIDATED:
-            self._forced += lots
-            self.deaths.append(Death(self.step, position, side, lots, self.mark))
-        # A take profit rests in the book, so its taker is on the other side.
-        if (side < 0) != (reason == PROFIT):
-            self._bought += lots
-
-    def _review(self, position: int) -> None:
-        # Losers are held longer: they leave at 0.67 times the rate of winners, until the
-        # loss hurts (30 % of the margin and more).
-        if self._reason[position]:
-            return
-        gain = self._side[position] * (self.price / self._entry[position] - 1.0)
-        if -0.3 < gain * self._leverage[position] < 0.0 and (position * 7919) % 100 < 33:
-            again = int(HOLD_STEPS[self._holding[position]] * 0.7) + 1
-            self._due.setdefault(self.step + again, []).append(position)
-        else:
-            self._close(position, LEFT)
-
-    def _arrive(self, index: int) -> None:
-        expected = self._arrivals[index] * (1.0 + 0.5 * self._heat)
-        count = int(expected + self._rounding[index])
-        if not count:
-            return
-        trend = self._fast - self._slow
-        larger = max(self.long_lots, self.short_lots, 1)
-        crowd = (self.long_lots - self.short_lots) / larger
-        mood = 0.5 + self._mood[index] - 0.3 * crowd
-        push = 0.2 * math.tanh(trend / (1.2 * self.regime.sigma_day))
-        for _ in range(count):
-            plan = self._next_plan()
-            self._open(plan, plan[11] < mood + plan[10] * push, self.price, self.step)
-
-    def _open(
-        self, plan: tuple[float, ...], is_long: bool, price: float, opened: int
-    ) -> None:
-        holding, isolated, life, leverage, notional, below, above = plan[:7]
-        lots = int(
-            notional / (self.lot if self.instrument.is_inverse else self.lot * price)
-        )
-        if lots <= 0:
-            return
-        if plan[7]:
-            liquidation = price * (below if is_long else above)
-        else:
-            qty = lots * self.lot
-            liquidation = tiered_liquidation_price(
-                self.instrument, price, leverage,
-                qty / price if self.instrument.is_inverse else qty, is_long=is_long,
-            )  # fmt: skip
-        position = len(self._side)
-        self._add(position, plan, liquidation, 1.0 if is_long else -1.0, price)
-        self._side.append(1 if is_long else -1)
-        self._lots.append(lots)
-        self._entry.append(price)
-        self._liquidation.append(liquidation)
-        self._leverage.append(leverage)
-        self._holding.append(int(holding))
-        self._isolated.append(int(isolated))
-        self._opened.append(opened)
-        self._closed.append(-1)
-        self._reason.append(OPEN)
-        self._due.setdefault(self.step + int(life) + 1, []).append(position)
-        self._traded += lots
-        if is_long:
-            self.long_lots += lots
-            self._flow += lots
-            self._bought += lots
-        else:
-            self.short_lots += lots
-            self._flow -= lots
-
-    def _add(
-        self,
-        position: int,
-        plan: tuple[float, ...],
-        liquidation: float,
-        side: float,
-        price: float,
-    ) -> None:
-        stop, profit = targets(plan, side, price)
-        if side > 0:
-            heapq.heappush(self._long_down, (-max(stop, liquidation), position))
-            if profit:
-                heapq.heappush(self._long_up, (profit, position))
-        else:
-            nearest = min(stop, liquidation) if stop else liquidation
-            heapq.heappush(self._short_up, (nearest, position))
-            if profit:
-                heapq.heappush(self._short_down, (-profit, position))
-
-    def _move(self, index: int) -> None:
-        heat, thin = self._heat, self._thin
-        interest = max(self.long_lots, self.short_lots, 1)
-        share = self._flow / interest
-        impact = self.regime.impact * thin * share
-        impact = max(-0.03, min(0.03, impact))
-        fading = self._transient * _TRANSIENT_DECAY + (1.0 - _PERMANENT) * impact
-        # Excitement, and the disorder of a market pushed away from where it was.
-        boost = math.sqrt(1.0 + 0.6 * heat) + min(60.0 * abs(self._transient), 4.0)
-        move = self._outside_move(index, boost)
-        move += _PERMANENT * impact + fading - self._transient
-        self._transient = fading
-        self.log_price += move
-        self.trail.append(self.log_price)
-        surprise = abs(move) / (self._sigma[index] * boost)
-        heat *= _HEAT_DECAY
-        if surprise > 3.0:
-            heat += 0.1 * min(surprise, 12.0)
-        self._heat = min(heat, _HEAT_MOST)
-        forced = self._forced / interest
-        thin = (
-            1.0
-            + (thin - 1.0) * _THIN_DECAY
-            + 300.0 * forced
-            + (0.04 * min(surprise, 12.0) if surprise > 2.0 else 0.0)
-        )
-        self._thin = min(thin, _THIN_MOST)
-        self._fast += _TREND_FAST * (self.log_price - self._fast)
-        self._slow += _TREND_SLOW * (self.log_price - self._slow)
-        self.price = math.exp(self.log_price)
-        self.mark += _MARK_WEIGHT * (self.price - self.mark)
-        self._record(index, boost)
-
-    def _outside_move(self, index: int, boost: float) -> float:
-        # What does not come from the agents: news, or the price of the leader.
-        if self._leader is None:
-            pull = _HOME * (self.log_price - self._home)
-            return float(self._moves[index] * boost + self._jumps[index] - pull)
-        lead, before = self._leader(self.step), self._led
-        self._led = lead
-        return lead - before - _ARBITRAGE * (self.log_price - before)
-
-    def _record(self, index: int, boost: float) -> None:
-        records = self._records
-        records["price"].append(self.price)
-        records["mark"].append(self.mark)
-        records["traded"].append(self._traded)
-        records["bought"].append(self._bought)
-        records["interest"].append(max(self.long_lots, self.short_lots))
-        records["sigma"].append(self._sigma[index] * boost)
-        records["heat"].append(self._heat)
-        records["thin"].append(self._thin)
-
-    def _fund(self) -> None:
-        # The premium of the last price, and how crowded one side is.
-        crowd = (self.long_lots - self.short_lots) / max(self.long_lots, self.short_lots, 1)
-        rate = 1e-4 + 4e-4 * crowd + 0.2 * (self.price / self.mark - 1.0)
-        self.funding.append((self.step, round(max(-0.003, min(0.003, rate)), 8)))
-
-    # --- the beginning, and the truth -------------------------------------------------------
+        now["lot"], now["impact"] = self.lot, self.regime.impact
+        now["sigma_day"], now["hold"] = self.regime.sigma_day, HOLD_STEPS
+        now["n_tiers"] = n = len(tiers)
+        now["tier_cap"][:n] = [tier.notional_cap for tier in tiers]
+        now["tier_rate"][:n] = [tier.maintenance_margin_rate for tier in tiers]
+        now["tier_amount"][:n] = [tier.maintenance_amount for tier in tiers]
 
     def _start_with_positions(self) -> None:
         # As if the market had always run: ages are exponential; what its stop, target or
         # liquidation price would have met on a made-up past path is not there any more.
         rng, regime = self._rng(self.seed, 0), self.regime
-        shares = np.asarray(regime.hold_shares) * HOLD_STEPS
-        n = int(1.25 * regime.arrivals_per_min * STEP_MS / 60_000 * shares.sum())
-        grid = STEPS_A_DAY // 96
-        past = rng.normal(0, 1.25 * regime.sigma_day / math.sqrt(96), 96 * 60)
-        past = np.concatenate(([0.0], np.cumsum(past)))
-        least, most = np.minimum.accumulate(past), np.maximum.accumulate(past)
-        weights = tuple((shares / shares.sum()).tolist())
-        plans = draw_plans(regime, self.instrument, self.mean_usd, rng, n, weights)
-        age = rng.exponential(HOLD_STEPS[plans.holding])
-        at = np.minimum(age / grid, len(past) - 1).astype(np.int64)
-        order = np.argsort(-age, kind="stable")
-        rows, first = plans.rows(), self.price
-        self._flow = self._forced = self._traded = self._bought = 0
-        for i in order.tolist():
-            plan, back = rows[i], int(at[i])
-            entry, is_long = first * math.exp(past[back]), plan[11] < 0.5
-            side = 1.0 if is_long else -1.0
-            stop, profit = targets(plan, side, entry)
-            below, above = first * math.exp(least[back]), first * math.exp(most[back])
-            if is_long:
-                gone = max(stop, entry * plan[5]) >= below or 0.0 < profit <= above
-            else:
-                gone = min(stop or math.inf, entry * plan[6]) <= above or profit >= below
-            if not gone:
-                self._open(plan, is_long, entry, -int(age[i]) - 1)
-
-    def positions(self, step: int | None = None) -> Positions:
-        """Return the agents' positions open at the start of ``step``; None: every one ever."""
-        lots, entry = np.array(self._lots), np.array(self._entry)
-        stable = lots * self.lot
-        inverse = self.instrument.is_inverse
-        every = Positions(
-            side=np.array(self._side), lots=lots,
-            qty=stable / entry if inverse else stable,
-            notional_usd=stable if inverse else stable * entry,
-            entry_price=entry, liquidation_price=np.array(self._liquidation),
-            leverage=np.array(self._leverage), isolated=np.array(self._isolated) > 0,
-            holding=np.array(self._holding), opened=np.array(self._opened),
-            closed=np.array(self._closed), reason=np.array(self._reason),
+        stock = np.asarray(regime.hold_shares) * HOLD_STEPS
+        openings = self._crowd * regime.openings_a_day / STEPS_A_DAY
+        plans = draw_plans(
+            regime, self.instrument, self.mean_usd, rng, int(1.1 * openings * stock.sum()),
+            largest_usd=self._largest_usd,
+            hold_shares=tuple((stock / stock.sum()).tolist()),
         )  # fmt: skip
-        if step is None:
-            return every
-        alive = (every.opened < step) & ((every.closed < 0) | (every.closed >= step))
-        return every[alive]
+        age = rng.exponential(HOLD_STEPS[plans[:, k.HOLDING].astype(np.int64)])
+        grid = STEPS_A_DAY // 96
+        past = np.cumsum(rng.normal(0, 1.25 * regime.sigma_day / math.sqrt(96), 96 * 60))
+        past = np.concatenate(([0.0], past))
+        at = np.minimum(age / grid, len(past) - 1).astype(np.int64)
+        keep = self._survivors(plans, past, at)
+        keep = keep[np.argsort(-age[keep], kind="stable")]
+        entry = self.price * np.exp(past[at[keep]])
+        rows = np.column_stack((plans[keep], entry, age[keep]))
+        rows[:, k.ROUND] = 1.0  # round prices may lie where the price has been since
+        self._more_room(len(rows))
+        for first in range(0, len(rows), 2 * k.BATCH):
+            some = rows[first : first + 2 * k.BATCH]
+            self.now["plans"][: len(some)] = some
+            self.now["starting"] = len(some)
+            k.run(self._table, self._slots, self._log, 0)
 
-    def records(self, first: int, last: int) -> dict[str, F64]:
-        """Return what was written down for steps ``[first, last)`` of the current day."""
-        return {
-            name: np.array(column[first:last]) for name, column in self._records.items()
-        }
+    def _survivors(self, plans: F64, past: F64, at: NDArray[np.int64]) -> NDArray[np.int64]:
+        # The plans which the path since they were opened, ``at`` of ``past``, left alone.
+        fell = past[at] - np.minimum.accumulate(past)[at]
+        rose = np.maximum.accumulate(past)[at] - past[at]
+        is_long = plans[:, k.SIDE] < 0.5
+        lost, won = np.where(is_long, fell, rose), np.where(is_long, rose, fell)
+        stop, profit = plans[:, k.STOP], plans[:, k.PROFIT]
+        room = 1.0 / plans[:, k.LEVERAGE] - self.instrument.tiers[0].maintenance_margin_rate
+        room = np.where(is_long, -np.log1p(-room), np.log1p(room))
+        room = np.where(stop > 0, np.minimum(stop, room), room)
+        return np.flatnonzero(
+            (lost < room - 2e-3) & ((won < profit - 2e-3) | (profit == 0))
+        )

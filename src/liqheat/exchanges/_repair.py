@@ -27,6 +27,9 @@ log = logging.getLogger("liqheat.exchanges")
 TRIES, FIRST_WAIT_S, LONGEST_WAIT_S = 5, 1.0, 30.0
 #: Longest range asked of REST at once [ms].
 RANGE_MS = 1_440 * MINUTE_MS
+#: Share of a minute's volume which a stream may lack beside REST before it counts as deaf:
+#: inverse contracts are counted at other prices there.
+DEAF_SHARE = 0.05
 #: Holes in readings are told when longer than this [ms]; of liquidations always.
 READING_HOLE_MS = 120_000
 
@@ -38,6 +41,8 @@ class Repairs:
         self._stream = stream
         self._holes: dict[str, list[tuple[int, int, str]]] = {}
         self._busy: set[str] = set()
+        #: Connections made anew because they were deaf, and have not given a trade yet.
+        self.mute: dict[str, tuple[Socket, Hole]] = {}
 
     def busy(self, name: str) -> bool:
         """Whether bars of an instrument are being filled: nothing newer is told meanwhile."""
@@ -45,21 +50,35 @@ class Repairs:
 
     def hole(self, socket: Socket, hole: Hole) -> None:
         """Take a hole of a socket: on our clock, for all its instruments and kinds."""
-        stream, exchange = self._stream, self._stream.exchange
+        exchange = self._stream.exchange
         offset = round(exchange.clock.offset_ms)
         stats = exchange.stats[socket.label]
         start, end = hole.start_ms + offset, hole.end_ms + offset
         # What was decoded proves that the line worked, later than the last pong did.
-        if stats.doubt_ms is None:
+        if hole.doubted:
+            self.mute[socket.label] = socket, hole
+        else:
             start = min(max(start, stats.last_event_ms - socket.lag_ms), end - 1)
+        self._spread(socket, start, end, hole.reason)
+
+    def _spread(self, socket: Socket, start: int, end: int, reason: str) -> None:
+        # A gap in every kind the socket carries, of every instrument; on the exchange's clock.
+        stream, repairs = self._stream, self._stream.exchange.repairs
         for name in socket.instruments or stream.names:
             for kind in socket.carries:
                 if kind == "bars":
-                    self._holes.setdefault(name, []).append((start, end, hole.reason))
-                elif kind in exchange.repairs:
-                    stream.spawn(self._fill_events(name, kind, start, end, hole.reason))
+                    self._holes.setdefault(name, []).append((start, end, reason))
+                elif kind in repairs:
+                    stream.spawn(self._fill_events(name, kind, start, end, reason))
                 elif kind == "liquidations" or end - start > READING_HOLE_MS:
-                    stream.emit(Gap(name, start, end, kind, hole.reason))
+                    stream.emit(Gap(name, start, end, kind, reason))
+
+    def heard(self, label: str, event_ms: int) -> None:
+        """Take the first trade after a deaf spell: what came before it is doubted still."""
+        socket, hole = self.mute.pop(label)
+        start = hole.end_ms + round(self._stream.exchange.clock.offset_ms)
+        if event_ms > start:
+            self._spread(socket, start, event_ms, hole.reason)
 
     def touched(self, name: str, start_ms: int) -> str:
         """Return why a minute is not whole, or an empty text."""
@@ -104,7 +123,7 @@ class Repairs:
         why = self.touched(builder.instrument, at)
         bar = (found or {}).get(at)
         if bar is not None:
-            if not why and bar.qty > 0 and builder.is_empty():
+            if not why and bar.qty * (1 - DEAF_SHARE) > builder.qty():
                 self._deaf(builder.instrument, at)
             stream.exchange.counters["repaired_bars"] += 1
             stream.emit(builder.replace(bar, seen_all=not why))
@@ -119,14 +138,21 @@ class Repairs:
         reason = why or "no proof that the minute is complete"
         stream.emit(Gap(builder.instrument, at, at + MINUTE_MS, "bars", reason))
 
-    def _deaf(self, name: str, since_ms: int) -> None:
-        # REST has trades, the connection had none: subscribed, alive, and useless.
-        exchange = self._stream.exchange
-        exchange.counters["deaf"] += 1
-        for socket in self._stream.carriers(name):
-            stats = exchange.stats[socket.label]
-            stats.kick = "silent although there is trading"
-            stats.doubt_ms = since_ms - round(exchange.clock.offset_ms)
+    def _deaf(self, name: str, start_ms: int) -> None:
+        # REST has trades which the connection did not give: alive, subscribed, and deaf.
+        stream, exchange = self._stream, self._stream.exchange
+        offset = round(exchange.clock.offset_ms)
+        for socket in stream.carriers(name):
+            stats, since = (
+                exchange.stats[socket.label],
+                stream.quiet_since(socket, start_ms),
+            )
+            replaced = (stats.live_ms or 0) + offset > start_ms + MINUTE_MS
+            if since is None or replaced or stats.kick:
+                continue
+            exchange.counters["deaf"] += 1
+            stats.kick = "deaf: REST has trades which the stream had not"
+            stats.doubt_ms = max(since, stream.start_ms) - offset
 
     async def _fetch_bars(self, name: str, start: int, end: int) -> dict[int, Bar] | None:
         # Rows by start; None where REST has no bars at all, or gives none in the end.

@@ -56,6 +56,8 @@ TICK_S, GROWING_MS = 0.5, 1_000
 OUTBOX = 20_000
 #: A minute waits so long for the proof that it is complete; then REST is asked [ms].
 PROOF_WAIT_MS = 10_000
+#: No trade of any instrument on a connection for so long: it may be deaf, ask REST [ms].
+QUIET_MS = 10_000
 #: An event later than this after now is none [ms]. Clocks differ by less, once known.
 FUTURE_MS = 60_000
 #: A mark price older than this is not put beside a liquidation [ms].
@@ -99,6 +101,7 @@ class Stream:
         self._told: dict[tuple[type[Event], str], Event] = {}
         self._marks: dict[str, MarkPrice] = {}
         self._traded_ms: dict[str, int] = {}
+        self._quiet: dict[str, deque[tuple[int, int]]] = {}
         self._grown_ms = 0
         self._sampled: tuple[int, int] = (0, 0)
         self._gate, self._dialled_ms = asyncio.Lock(), 0
@@ -257,9 +260,7 @@ class Stream:
         ):
             counters["late_trades"] += 1
         if stats is not None:
-            self._traded_ms[stats.label] = max(
-                self._traded_ms.get(stats.label, 0), trade.event_ms
-            )
+            self._heard(stats.label, trade.event_ms)
 
     def _kline(self, bar: Bar, builder: BarBuilder, stats: SocketStats | None) -> None:
         good = (
@@ -274,9 +275,7 @@ class Stream:
             return
         builder.add_kline(bar)
         if stats is not None:
-            self._traded_ms[stats.label] = max(
-                self._traded_ms.get(stats.label, 0), bar.event_ms
-            )
+            self._heard(stats.label, bar.event_ms)
 
     def _hold(self, event: Event, builder: BarBuilder) -> None:
         if not _possible(event):
@@ -378,23 +377,42 @@ class Stream:
         proven = True
         for socket in self.carriers(name):
             stats = self.exchange.stats[socket.label]
-            read_ms = max(stats.proven_ms + offset, self._traded_ms.get(socket.label, 0))
+            read_ms = max(stats.proven_ms + offset, self.traded_ms(socket))
             if stats.state != "live" or read_ms < at_ms:
                 stats.wanted_ms = max(stats.wanted_ms, at_ms - offset)
                 proven = False
         return proven
 
     def _doubtful(self, name: str, builder: BarBuilder) -> bool:
-        # A closed kline is missing; or nothing at all was traded on the whole connection,
-        # which then may be deaf.
+        # A closed kline is missing; or for seconds nothing at all was traded on the whole
+        # connection, which then may be deaf.
         if self.exchange.bars_from == "klines":
             return True
-        if not builder.is_empty():
-            return False
-        if builder.last_close is None:
+        if builder.is_empty() and builder.last_close is None:
             return True
         start = builder.next_ms
-        return all(self._traded_ms.get(s.label, 0) < start for s in self.carriers(name))
+        return any(self.quiet_since(one, start) is not None for one in self.carriers(name))
+
+    def traded_ms(self, socket: Socket) -> int:
+        """Return the time of the newest trade on a connection; 0 before the first."""
+        return self._traded_ms.get(socket.label, 0)
+
+    def quiet_since(self, socket: Socket, start_ms: int) -> int | None:
+        """Return since when nothing was traded on a connection for long, within a minute."""
+        end, newest = start_ms + MINUTE_MS, self.traded_ms(socket)
+        for begin, until in self._quiet.get(socket.label, ()):
+            if begin < end and until > start_ms:
+                return begin
+        return newest if newest < end - QUIET_MS else None
+
+    def _heard(self, label: str, event_ms: int) -> None:
+        newest = self._traded_ms.get(label, 0)
+        if event_ms > newest:
+            if label in self.repairs.mute:
+                self.repairs.heard(label, event_ms)
+            self._traded_ms[label] = event_ms
+            if event_ms - newest > QUIET_MS:
+                self._quiet.setdefault(label, deque(maxlen=50)).append((newest, event_ms))
 
     # -- REST beside it
 

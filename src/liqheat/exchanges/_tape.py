@@ -1,9 +1,10 @@
 """What the simulated exchange publishes of its market: minutes, readings, liquidations.
 
-``Tape`` turns the market's 15 s records into columns, a day at a time: the seconds inside a
-step are a bridge between its ends, so a growing bar shown second by second ends as exactly the
-bar that history gives. Volume is the agents' (openings and closings alike) and churn, which
-leaves no position. The mark price of a bar includes the value it starts with.
+``Tape`` turns the market's seconds into columns, a day at a time, so a growing bar shown second
+by second ends as exactly the bar that history gives. Volume is the agents' (openings and
+closings alike) and churn, which leaves no position. The mark price of a bar includes the value
+it starts with. Forced orders reach the market some moments after the mark crossed, large ones
+in several parts.
 
 Every read is cut at a time given by the caller: what the market has computed ahead of the
 clock is not published.
@@ -11,12 +12,13 @@ clock is not published.
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from liqheat.exchanges._agents import SECONDS, STEP_MS, STEPS_A_DAY
+from liqheat.exchanges._agents import STEP_MS, STEPS_A_DAY
 from liqheat.exchanges._market import Market
 from liqheat.market.events import Bar
 from liqheat.market.units import DAY_MS
@@ -28,17 +30,24 @@ Columns = dict[str, NDArray[Any]]
 MINUTE_MS = 60_000
 _PER_MINUTE = MINUTE_MS // STEP_MS
 #: A forced order is at most about this large, unless the position is twelve times larger.
-_ORDER_USD = 30_000.0
+_ORDER_USD, _MOST_ORDERS, _BETWEEN_MS = 60_000.0, 12, 90
+#: The exchange looks for the dead every so many seconds; orders come soon after [ms].
+_ROUND_S, _LATE_MS, _LATER_MS = 10, 100, 2_000
+#: No order comes later than this after the mark crossed [steps].
+_REACH = 14
 _GOLDEN = 2_654_435_761
 
 
 class Tape:
     """The published side of one market which began at ``start_ms`` (a UTC midnight)."""
 
-    def __init__(self, market: Market, start_ms: int) -> None:
+    def __init__(self, market: Market, start_ms: int, *, leads: bool = False) -> None:
+        # ``leads``: another market follows this one, so its path is kept.
         self.market, self.start_ms = market, start_ms
         self._days: list[dict[str, Columns]] = []
         self._before = (market.price, market.mark)
+        self._leads, self._paths = leads, list[F64]()
+        self._lock = threading.RLock()
         tick = market.instrument.tick_size
         self._tick, self._decimals = tick, max(0, 2 - int(np.floor(np.log10(tick))))
 
@@ -50,18 +59,24 @@ class Tape:
     def advance(self, end_ms: int) -> None:
         """Compute the market up to ``end_ms``; sealed days become columns."""
         target = -(-(end_ms - self.start_ms) // STEP_MS)
-        while self.market.step < target:
-            day_end = (len(self._days) + 1) * STEPS_A_DAY
-            if self.market.step == day_end:
-                self._seal()
-                day_end += STEPS_A_DAY
-            self.market.advance(min(target, day_end))
+        with self._lock:
+            while self.market.step < target:
+                day_end = (len(self._days) + 1) * STEPS_A_DAY
+                if self.market.step == day_end:
+                    self._seal()
+                    day_end += STEPS_A_DAY
+                self.market.advance(min(target, day_end))
 
-    def log_price(self, step: int) -> float:
-        """Return the log price at the end of a step, computed if need be."""
-        if self.market.step <= step:
-            self.advance(self.start_ms + (step + 1) * STEP_MS)
-        return self.market.trail[step]
+    def log_prices(self, first: int, last: int) -> F64:
+        """Return the log prices of the steps ``[first, last)`` of one day, computed if need be."""
+        with self._lock:
+            self.advance(self.start_ms + last * STEP_MS)
+            day = first // STEPS_A_DAY
+            span = slice(first - day * STEPS_A_DAY, last - day * STEPS_A_DAY)
+            if day < len(self._paths):
+                return self._paths[day][span]
+            prices = self.market.records(span.start, span.stop)["price"]
+            return np.asarray(np.log(prices))
 
     def _seal(self) -> None:
         # Only when time goes on: until then the last minute may still be asked for as growing.
@@ -70,7 +85,8 @@ class Tape:
             "liquidations": self._liquidations(0, STEPS_A_DAY),
         })  # fmt: skip
         self._before = (self.market.price, self.market.mark)
-        self.market.deaths.clear()
+        if self._leads:
+            self._paths.append(np.log(self.market.records(0, STEPS_A_DAY)["price"]))
 
     # --- reads --------------------------------------------------------------------------
 
@@ -121,7 +137,7 @@ class Tape:
         if what == "minutes":
             last = min(last, known // _PER_MINUTE * _PER_MINUTE)
             return self._minutes(min(first, last), last)
-        return self._liquidations(min(first, known), min(last, known))
+        return self._liquidations(max(0, min(first, known) - _REACH), min(last, known))
 
     def growing_bar(self, now_ms: int) -> Bar | None:
         """Return the bar in progress as seen at ``now_ms``; None in its first second."""
@@ -130,85 +146,68 @@ class Tape:
         if seconds == 0:
             return None
         first = (start - self.start_ms) // STEP_MS - len(self._days) * STEPS_A_DAY
-        whole, rest = divmod(seconds, SECONDS)
-        last = first + whole + (rest > 0)
-        paths = self._paths(first, last)
-        path = paths[:, 1:].reshape(-1)[:seconds]
-        weights = np.ones(last - first)
-        if rest:
-            weights[-1] = rest / SECONDS
+        last = first + seconds
+        path = self._round(self._with_before("price", first, last))
+        marks = self._round(self._with_before("mark", first, last))
         traded, bought = self._volume(first, last)
-        marks = self._with_before("mark", first, first + whole)
         close = float(path[-1])
-        qty = self._base(np.floor(np.array([traded @ weights, bought @ weights])), close)
-        opened = float(paths[0, 0])
+        qty = self._base(np.array([traded.sum(), bought.sum()]), close)
         return Bar(
-            self.market.instrument.name, start, MINUTE_MS, opened,
-            max(opened, float(path.max())), min(opened, float(path.min())), close,
-            float(qty[0]), float(qty[1]),
-            float(self._round(marks.max())), float(self._round(marks.min())), closed=False,
+            self.market.instrument.name, start, MINUTE_MS, float(path[0]),
+            float(path.max()), float(path.min()), close, float(qty[0]), float(qty[1]),
+            float(marks.max()), float(marks.min()), closed=False,
         )  # fmt: skip
 
     # --- from records to columns ----------------------------------------------------------
 
     def _minutes(self, first: int, last: int) -> Columns:
         n = (last - first) // _PER_MINUTE
-        paths = self._paths(first, last)
-        paths = paths.reshape(n, _PER_MINUTE * paths.shape[1])
+        path = _minute_groups(self._round(self._with_before("price", first, last)), n)
+        marks = _minute_groups(self._round(self._with_before("mark", first, last)), n)
         traded, bought = self._volume(first, last)
         records = self.market.records(first, last)
-        marks = self._round(self._with_before("mark", first, last))
-        close = paths[:, -1].copy()
+        ends = slice(_PER_MINUTE - 1, None, _PER_MINUTE)
+        close, per = path[:, -1].copy(), (n, _PER_MINUTE)
         midnight = self.start_ms + len(self._days) * DAY_MS
-        per = (n, _PER_MINUTE)
-        # A minute's marks, the one before it included.
-        groups = np.hstack([marks[:-1].reshape(per), marks[1:].reshape(per)])
+        starts = midnight + first * STEP_MS + np.arange(n, dtype=np.int64) * MINUTE_MS
         return {
-            "start_ms": midnight
-            + first * STEP_MS
-            + np.arange(n, dtype=np.int64) * MINUTE_MS,
-            "open": paths[:, 0].copy(),
-            "high": paths.max(axis=1, initial=0.0),
-            "low": paths.min(axis=1, initial=np.inf),
+            "start_ms": starts,
+            "open": path[:, 0].copy(),
+            "high": path.max(axis=1, initial=0.0),
+            "low": path.min(axis=1, initial=np.inf),
             "close": close,
             "qty": self._base(traded.reshape(per).sum(axis=1), close),
             "taker_buy_qty": self._base(bought.reshape(per).sum(axis=1), close),
-            "mark_high": groups.max(axis=1, initial=0.0),
-            "mark_low": groups.min(axis=1, initial=np.inf),
-            "open_interest_qty": self._base(
-                records["interest"][_PER_MINUTE - 1 :: _PER_MINUTE], close
-            ),
-            "mark_price": marks[_PER_MINUTE::_PER_MINUTE],
-            "thin": records["thin"][_PER_MINUTE - 1 :: _PER_MINUTE],
+            "mark_high": marks.max(axis=1, initial=0.0),
+            "mark_low": marks.min(axis=1, initial=np.inf),
+            "open_interest_qty": self._base(records["interest"][ends], close),
+            "mark_price": marks[:, -1].copy(),
+            "thin": records["thin"][ends].copy(),
         }
 
     def _liquidations(self, first: int, last: int) -> Columns:
         base = len(self._days) * STEPS_A_DAY
-        deaths = [d for d in self.market.deaths if first <= d.step - base < last]
-        lots = np.array([death.lots for death in deaths], dtype=np.int64)
-        mark = np.array([death.mark for death in deaths], dtype=np.float64)
-        whole, part, lots = self._orders(lots, mark)
-        step, index, long = (
-            np.array([values[i] for values in deaths], dtype=np.int64)[whole]
-            - (base if i == 0 else 0)
-            for i in (0, 1, 2)
-        )
-        mark = self._round(mark)[whole]
-        # Forced orders come in bursts: most in the first seconds after the mark crossed.
+        dead = self.market.forced()
+        dead = dead[(dead["until"] >= base + first) & (dead["until"] < base + last)]
+        whole, part, lots = self._orders(dead["lots"].astype(np.int64), dead["mark"])
+        index, step = dead["number"][whole].astype(np.int64), dead["until"][whole] - base
+        # Forced orders come in bursts: most in the first moments after the mark crossed.
         dice = (index * _GOLDEN % 2**32) / 2**32
-        late = np.minimum(100 + (12_000 * dice**4).astype(np.int64) + 230 * part, 14_999)
-        if len(step):
-            paths = self._paths(int(step[0]), int(step[-1]) + 1)
-            price = paths[step - step[0], late // 1000]
-        else:
-            price = mark
+        late = _LATE_MS + (_LATER_MS * dice**4).astype(np.int64) + _BETWEEN_MS * part
+        at = np.minimum(-(-step // _ROUND_S) * _ROUND_S * STEP_MS + late, DAY_MS - 1)
+        second = at // STEP_MS
+        # What comes later than the market is computed is not read yet.
+        known = self.market.step - base
+        second = np.minimum(second, known - 1)
+        price = self._round(self._with_before("price", 0, known))[1:][second]
+        mark = self._round(self._with_before("mark", 0, known))[second]
         qty = self._base(lots.astype(np.float64), price)
         usd = lots * self.market.lot if self.market.instrument.is_inverse else qty * mark
-        event_ms = self.start_ms + (base + step) * STEP_MS + late
-        order = np.argsort(event_ms, kind="stable")
+        order = np.argsort(at, kind="stable")
         columns: Columns = {
-            "event_ms": event_ms, "index": index, "is_long": long > 0,
-            "price": price, "qty": qty, "notional_usd": usd, "mark_price": mark,
+            "event_ms": self.start_ms + base * STEP_MS + at, "index": index,
+            "is_long": dead["side"][whole] > 0, "price": price, "qty": qty,
+            "notional_usd": usd, "mark_price": mark,
         }  # fmt: skip
         return {name: column[order] for name, column in columns.items()}
 
@@ -216,24 +215,12 @@ class Tape:
         # Large positions are closed by several orders: which closing, which part, how much.
         inverse = self.market.instrument.is_inverse
         usd = lots * self.market.lot * (1.0 if inverse else mark)
-        parts = np.minimum(np.clip(usd // _ORDER_USD + 1, 1, 12).astype(np.int64), lots)
+        parts = np.clip(usd // _ORDER_USD + 1, 1, _MOST_ORDERS).astype(np.int64)
+        parts = np.minimum(parts, lots)
         whole = np.repeat(np.arange(len(lots)), parts)
         part = np.arange(len(whole)) - np.repeat(np.cumsum(parts) - parts, parts)
         each = (lots // parts)[whole] + (part < (lots % parts)[whole])
         return whole, part, each
-
-    def _paths(self, first: int, last: int) -> F64:
-        # (steps, 0..15 s): last prices on the tick, from the end of the step before.
-        records = self.market.records(first, last)
-        prices = self._with_before("price", first, last)
-        logs = np.log(prices)
-        share = np.arange(SECONDS + 1) / SECONDS
-        path = logs[:-1, None] + np.diff(logs)[:, None] * share
-        path += records["sigma"][:, None] * self.market.bridge[first:last]
-        path = np.exp(path)
-        # Neighbouring steps must round the same number where they meet.
-        path[:, 0], path[:, -1] = prices[:-1], prices[1:]
-        return self._round(path)
 
     def _volume(self, first: int, last: int) -> tuple[F64, F64]:
         # Lots traded and taken by buyers, with the churn of those who hold nothing.
@@ -255,7 +242,8 @@ class Tape:
         if first > 0:
             return self.market.records(first - 1, last)[name]
         before = self._before[0 if name == "price" else 1]
-        return np.concatenate(([before], self.market.records(0, last)[name]))
+        known = self.market.records(0, last)[name]
+        return np.concatenate(([before], known))
 
     def _base(self, lots: F64, price: F64 | float) -> F64:
         stable = lots * self.market.lot
@@ -267,3 +255,9 @@ class Tape:
         return np.asarray(
             np.round(np.rint(price / self._tick) * self._tick, self._decimals)
         )
+
+
+def _minute_groups(values: F64, n: int) -> F64:
+    # Each minute's values, led by the one before it: ``(n, 61)``.
+    minutes = values[1:].reshape(n, _PER_MINUTE)
+    return np.hstack([values[: n * _PER_MINUTE : _PER_MINUTE, None], minutes])

@@ -174,6 +174,10 @@ class Seen:
         self._young: set[Hashable] = set()
         self._old: set[Hashable] = set()
 
+    def __contains__(self, key: Hashable) -> bool:
+        """Return whether a key came before, and remember nothing."""
+        return key in self._young or key in self._old
+
     def __call__(self, key: Hashable) -> bool:
         """Return whether a key is new, and remember it."""
         if key in self._young or key in self._old:

@@ -175,7 +175,7 @@ class Okx(LiveExchange):
             listed = self.listings.by_symbol.get(row.inst_id)
             if listed is not None:
                 fresh = [detail for detail in row.details if detail.ts >= since]
-                events += parse_details(fresh, listed)
+                events += parse_details(fresh, listed, listed.is_new)
         return events
 
     # -- REST
@@ -302,15 +302,15 @@ class Okx(LiveExchange):
         params = {"instType": "SWAP", "state": "filled",
                   "instFamily": symbol.removesuffix("-SWAP")}  # fmt: skip
         events: list[Event] = []
-        before = end
+        # What the stream has told is stored, or about to be.
+        told, before = listed.is_new, end
         while before > start:
             asked: Params = {**params, "after": before, "limit": 100}
             data = await self.http.get("/api/v5/public/liquidation-orders", asked)
             page = parse_reply(data, LIQUIDATED, "liquidation-orders")
             rows = [row for each in page if each.inst_id == symbol for row in each.details]
             fresh = [row for row in rows if start <= row.ts < before]
-            # Told by the stream or not: history is asked for what is not stored.
-            events += parse_details(fresh, Listed(listed.instrument))
+            events += parse_details(fresh, listed, lambda key: key not in told)
             times = [row.ts for each in page for row in each.details]
             if not times or min(times) >= before:
                 break

@@ -26,7 +26,9 @@ from numpy.typing import NDArray
 
 from liqheat.errors import BadInputError
 from liqheat.exchanges._agents import STEP_MS, regime_named
-from liqheat.exchanges._market import OPEN, Market, Positions
+from liqheat.exchanges._hidden import Positions
+from liqheat.exchanges._kernel import OPEN
+from liqheat.exchanges._market import Market
 from liqheat.exchanges._tape import MINUTE_MS, Columns, Tape
 from liqheat.exchanges.base import Coverage, Kind, Mode, wall_clock_ms
 from liqheat.market.events import (
@@ -45,11 +47,12 @@ from liqheat.market.units import DAY_MS
 F64 = NDArray[np.float64]
 Feed = Literal["full", "sampled_1s_largest"]
 
-#: What is simulated: first price and open interest of one side [USD].
+#: What is simulated: first price, open interest of one side [USD], and how many trade there,
+#: of the regime's openings a day.
 _MARKETS = {
-    "simulated:BTCUSDT": (64_000.0, 7.0e8),
-    "simulated:ETHUSDT": (2_000.0, 3.5e8),
-    "simulated:BTCUSD": (64_000.0, 1.5e8),
+    "simulated:BTCUSDT": (64_000.0, 7.0e8, 1.0),
+    "simulated:ETHUSDT": (2_000.0, 3.5e8, 0.6),
+    "simulated:BTCUSD": (64_000.0, 1.5e8, 0.25),
 }
 #: Two contracts on one coin have one price, but for their basis.
 _LEADERS = {"simulated:BTCUSD": "simulated:BTCUSDT"}
@@ -94,6 +97,9 @@ class SimulatedExchange:
         All forced closings, or only the largest of each second, as some exchanges publish.
     depth : bool
         Whether the stream gives a coarse book once a minute.
+    remember : bool
+        Whether the positions which ended before the current day are kept, some 100 MB for a
+        month of BTCUSDT: without them ``truth`` and ``positions`` are refused.
     start_ms : int, optional
         Start of the market (rounded down to a UTC midnight) instead of ``history_days``: give
         the start of what is stored to continue the same market after a restart.
@@ -106,7 +112,7 @@ class SimulatedExchange:
     def __init__(
         self, name: str = "simulated", *, seed: int = 1, regime: str = "base",
         history_days: float = 30.0, speed: float = 1.0, liquidation_feed: Feed = "full",
-        depth: bool = False, start_ms: int | None = None,
+        depth: bool = False, remember: bool = True, start_ms: int | None = None,
         now_ms: Callable[[], int] = wall_clock_ms,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:  # fmt: skip
@@ -116,7 +122,7 @@ class SimulatedExchange:
                 value=(history_days, speed),
             )  # fmt: skip
         self.name, self.seed, self.speed = name, seed, speed
-        self.regime = regime_named(regime)
+        self.regime, self.remember = regime_named(regime), remember
         self.feed, self.depth, self.counters = liquidation_feed, depth, dict[str, int]()
         self._now_ms, self._sleep, self._origin_ms = now_ms, sleep, now_ms()
         first = (
@@ -198,17 +204,14 @@ class SimulatedExchange:
     ) -> Truth:
         """Return the hidden map: notional by liquidation price and side at ``as_of_ms``.
 
-        Rounded down to the 15 s step; what that step's mark price is about to kill is in it.
+        Rounded down to the second; what that second's mark price is about to kill is in it.
         """
         now = self.clock_ms() if as_of_ms is None else min(as_of_ms, self.clock_ms())
-        tape = self._tape(instrument)
-        tape.advance(now)
-        step = (now - self.start_ms) // STEP_MS
-        alive = tape.market.positions(step)
+        tape, edges = self._whole(instrument, now), np.asarray(price_edges, np.float64)
+        alive = tape.market.positions((now - self.start_ms) // STEP_MS)
         usd = alive.notional_usd
         if not tape.market.instrument.is_inverse:
             usd = alive.qty * alive.liquidation_price
-        edges = np.asarray(price_edges, dtype=np.float64)
         sides = [
             np.histogram(alive.liquidation_price[chosen], edges, weights=usd[chosen])[0]
             for chosen in (alive.side > 0, alive.side < 0)
@@ -217,14 +220,29 @@ class SimulatedExchange:
         price = float(minutes["close"][-1]) if len(minutes["close"]) else tape.market.price
         return Truth(now, price, edges, sides[0], sides[1], alive)
 
+    def history(
+        self, instrument: str, price_edges: F64, times_ms: Sequence[int]
+    ) -> tuple[F64, F64]:
+        """Return the hidden maps (long, short) of shape ``(t, p)`` [USD] at ascending times.
+
+        As ``truth`` gives them one by one, but in one pass over the positions.
+        """
+        times = np.asarray(times_ms, dtype=np.int64)
+        if not (np.diff(times) > 0).all() or (times > self.clock_ms()).any():
+            raise BadInputError(
+                "times must ascend, up to the market's clock", where="times_ms",
+                value=times.tolist()[-1:],
+            )  # fmt: skip
+        tape = self._whole(instrument, int(times.max(initial=self.start_ms)))
+        steps = (times - self.start_ms) // STEP_MS
+        maps = tape.market.maps(steps, np.asarray(price_edges, np.float64))
+        return maps[0], maps[1]
+
     def positions(self, instrument: str) -> Positions:
-        """Return every position ever opened by an agent, up to the clock."""
-        tape = self._tape(instrument)
+        """Return the last state of every position ever opened by an agent, up to the clock."""
         now = self.clock_ms()
-        tape.advance(now)
         step = (now - self.start_ms) // STEP_MS
-        every = tape.market.positions()
-        every = every[every.opened < step]
+        every = self._whole(instrument, now).market.states(step).last_states()
         # The market may be computed ahead of the clock, for an instrument which follows it.
         later = every.closed >= step
         return replace(
@@ -234,7 +252,17 @@ class SimulatedExchange:
 
     # --- inside -----------------------------------------------------------------------------
 
-    def _known(self, name: str) -> tuple[float, float]:
+    def _whole(self, name: str, now: int) -> Tape:
+        if not self.remember:
+            raise BadInputError(
+                "this market forgets its positions", where="simulated exchange",
+                value="remember=False", do="make it with remember=True",
+            )  # fmt: skip
+        tape = self._tape(name)
+        tape.advance(now)
+        return tape
+
+    def _known(self, name: str) -> tuple[float, float, float]:
         if name not in _MARKETS:
             raise BadInputError(
                 "no such simulated instrument", where="instrument", value=name,
@@ -244,14 +272,15 @@ class SimulatedExchange:
 
     def _tape(self, name: str) -> Tape:
         if name not in self._tapes:
-            price, interest = self._known(name)
+            price, interest, crowd = self._known(name)
             leader = _LEADERS.get(name)
             market = Market(
-                SHIPPED[name], self.regime, self._own_seed(name), price, interest,
+                SHIPPED[name], self.regime, self._own_seed(name), price, interest, crowd,
                 news_seed=None if leader is None else self._own_seed(leader),
-                leader=None if leader is None else self._tape(leader).log_price,
+                leader=None if leader is None else self._tape(leader).log_prices,
+                remember=self.remember,
             )  # fmt: skip
-            self._tapes[name] = Tape(market, self.start_ms)
+            self._tapes[name] = Tape(market, self.start_ms, leads=name in _LEADERS.values())
         return self._tapes[name]
 
     def _own_seed(self, name: str) -> int:

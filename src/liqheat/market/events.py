@@ -109,7 +109,10 @@ class Liquidation(Event, frozen=True, tag="liquidation"):
 
 
 class Position(Event, frozen=True, tag="position"):
-    """A public position: a MEASURED level."""
+    """A public position: a MEASURED level. ``qty`` 0: it is closed.
+
+    ``leverage`` is None of cross margin, where it has no say in the liquidation price.
+    """
 
     account: str
     position_side: Side

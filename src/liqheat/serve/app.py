@@ -25,7 +25,7 @@ from litestar.types import ControllerRouterHandler
 from liqheat import __version__
 from liqheat.config import Config
 from liqheat.engine import MODEL_VERSION
-from liqheat.errors import BadInputError
+from liqheat.errors import BadInputError, UnavailableError
 from liqheat.exchanges.base import Mode
 from liqheat.serve import replies
 from liqheat.serve.http import (
@@ -77,8 +77,8 @@ def create_app(service: Service, config: Config) -> ASGIApp:
         BuildCache(service.threads, lambda body: body.size, max_bytes=MAX_BODY_BYTES),
     )  # fmt: skip
     routes: list[ControllerRouterHandler] = [
-        health, instruments, heatmap, price_map, bars, column, openapi, docs, page, index,
-        socket_route(hub),
+        health, instruments, heatmap, price_map, bars, column, accuracy, openapi, docs, page,
+        index, socket_route(hub),
     ]  # fmt: skip
     app = Litestar(
         routes,
@@ -267,6 +267,28 @@ async def bars(request: AppRequest) -> Response[replies.BarsReply]:
         request, query, ("bars",), lambda s: s.bars(query),
         lambda found, mode: replies.bars_json(found, query.instrument, mode),
     )  # fmt: skip
+
+
+@get(f"{API}/accuracy", operation_class=_asks(replies.AccuracyQuery), responses=_PROBLEMS)
+async def accuracy(request: AppRequest) -> Response[replies.AccuracyReply]:
+    """Tell how right the map was here lately: realised liquidations beside modelled ones."""
+    query = _query(request, replies.AccuracyQuery)
+    context = _context(request)
+    entry = await context.service.entry(query.instrument)
+    mode = context.service.catalogue.mode(entry)
+    if entry.bars is None:
+        raise UnavailableError(f"{query.instrument}: no bars are stored yet")
+
+    def build() -> Body:
+        # Here, because it loads what nothing else in the server needs.
+        from liqheat.study.rolling import rolling
+
+        found = rolling(entry.feed.store, query.instrument, query.model, query.days)
+        return make_body(replies.accuracy_json(found, mode))
+
+    # Anew once an hour: it takes seconds, and an hour changes nothing in a month.
+    place = ("accuracy", query, mode, entry.bars.end_ms // 3_600_000)
+    return reply(request, await context.bodies.get(place, build), mode=mode)
 
 
 @get(f"{API}/openapi.json", include_in_schema=False)

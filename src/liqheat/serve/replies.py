@@ -13,7 +13,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from liqheat.engine.heatmap import Heatmap, Quality
+from liqheat.engine.heatmap import Heatmap, Model, Quality
 from liqheat.errors import BadInputError
 from liqheat.exchanges.base import Mode
 from liqheat.serve.wire import encode_picture
@@ -21,6 +21,7 @@ from liqheat.service.feeds import ExchangeState, InstrumentRow
 from liqheat.service.history import History
 from liqheat.service.picture import Picture, price_scale, scale_top, to_codes
 from liqheat.service.query import Query
+from liqheat.study.figures import Rolling
 
 Numbers = list[float | None]
 
@@ -49,6 +50,16 @@ class ColumnQuery(Query, frozen=True, forbid_unknown_fields=True):
 
 class EmptyQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Query of routes without parameters."""
+
+
+class AccuracyQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Query of /accuracy."""
+
+    instrument: Annotated[
+        str, Meta(description="exchange:symbol, e.g. binance:BTCUSDT", max_length=80)
+    ]
+    model: Annotated[Model, Meta(description="whose map is judged")] = "calibrated"
+    days: Annotated[int, Meta(ge=3, le=90, description="how far back")] = 30
 
 
 class HealthReply(msgspec.Struct):
@@ -131,6 +142,12 @@ class BarsReply(msgspec.Struct):
     qty: Numbers
     open_interest_qty: Numbers
     gaps: list[tuple[int, int]]
+
+
+class AccuracyReply(Rolling, kw_only=True):
+    """How right the map was here, by the liquidations recorded here."""
+
+    mode: Mode
 
 
 class ColumnReply(msgspec.Struct):
@@ -260,6 +277,12 @@ def bars_json(history: History, instrument: str, mode: Mode) -> bytes:
             **{name: numbers(getattr(bars, name)) for name in names},
         )
     )  # fmt: skip
+
+
+def accuracy_json(found: Rolling, mode: Mode) -> bytes:
+    """Return the user's own figures; an unknown one is null."""
+    fields = {name: getattr(found, name) for name in found.__struct_fields__}
+    return msgspec.json.encode(AccuracyReply(**fields, mode=mode))
 
 
 def column_json(heatmap: Heatmap, mode: Mode, time_ms: int | None) -> bytes:

@@ -116,7 +116,7 @@ def open_simulated(config: Config, stack: contextlib.ExitStack) -> Feed:
     def market(history_days: float, start_ms: int | None = None) -> SimulatedExchange:
         return SimulatedExchange(
             seed=config.seed, regime=config.regime, speed=speed, start_ms=start_ms,
-            history_days=history_days,
+            history_days=history_days, remember=False,
         )  # fmt: skip
 
     exchange = market(

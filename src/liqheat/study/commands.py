@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from liqheat.study.report import Report
 
 REGIMES = "base,cross,retail,churn,alt"
-MODELS = "sharp,zones"
+MODELS = "sharp,zones,calibrated"
 
 Progress = Callable[[int, int, str], None]
 
@@ -46,23 +46,17 @@ def study_group(tools: Tools) -> click.Group:
         """Ask how true the map is: score it, calibrate it, test the magnet."""
 
     study.add_command(_score(tools))
+    study.add_command(_magnet(tools))
     return study
 
 
-def _choices(function: Callable[..., None]) -> Callable[..., None]:
+def _where(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options which say what markets to study."""
     for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
-        click.option(
-            "-o", "--output", type=click.Path(path_type=Path, file_okay=False),
-            help="Folder to write accuracy.json, .md and .html into.",
-        ),
-        click.option("--seed", type=int, default=1, show_default=True,
-                     help="Seed of the bootstrap."),
-        click.option("--models", default=MODELS, show_default=True, help="Models to score."),
         click.option("--end", metavar="TIME", help="Use nothing from here on (recorded data)."),
-        click.option("--start", metavar="TIME", help="Score from here on (recorded data)."),
+        click.option("--start", metavar="TIME", help="Judge from here on (recorded data)."),
         click.option("--instrument", multiple=True, metavar="NAME",
-                     help="Score what is stored of exchange:symbol instead of simulations."),
+                     help="Study what is stored of exchange:symbol instead of simulations."),
         click.option("--days", type=float, default=65.0, show_default=True,
                      help="Length of a simulated market; 25 are warm-up."),
         click.option("--seeds", type=click.IntRange(1, 100), default=3, show_default=True,
@@ -74,9 +68,20 @@ def _choices(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
+_SEED = click.option(
+    "--seed", type=int, default=1, show_default=True, help="Seed of the bootstrap."
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
 def _score(tools: Tools) -> click.Command:
     @click.command("score")
-    @_choices
+    @_where
+    @click.option("--models", default=MODELS, show_default=True, help="Models to score.")
+    @_SEED
+    @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False),
+                  help="Folder to write accuracy.json, .md and .html into.")  # fmt: skip
+    @_JSON
     def score(output: Path | None, as_json: bool, **asked: Any) -> None:
         """Score models and null models on simulated markets, or on recorded liquidations."""
         from liqheat.study.report import write_report
@@ -91,6 +96,45 @@ def _score(tools: Tools) -> click.Command:
             click.echo(report.markdown())
 
     return score
+
+
+def _magnet(tools: Tools) -> click.Command:
+    @click.command("magnet")
+    @_where
+    @click.option(
+        "--model", default="zones", show_default=True, help="Whose map is tested."
+    )
+    @click.option(
+        "--distance",
+        type=click.FloatRange(0.002, 0.08),
+        default=0.02,
+        show_default=True,
+        help="How far a race goes each way, ln(price).",
+    )
+    @_SEED
+    @_JSON
+    def magnet_command(
+        model: str, distance: float, seed: int, as_json: bool, **asked: Any
+    ) -> None:
+        """Test whether the price goes where the map is bright, and say what could be found."""
+        import msgspec
+
+        from liqheat.study.magnet import magnet
+
+        (chosen,) = _models(model)[:1]
+        with tools.progress("markets") as progress:
+            total = _count(asked)
+            markets = []
+            for market in _markets(tools, asked, progress, total, liquidations=False):
+                markets.append(market)
+                progress(len(markets), total, market.name)
+        found = magnet(markets, model=chosen, distance=distance, seed=seed)
+        if as_json:
+            tools.print_json(msgspec.to_builtins(found))
+        else:
+            click.echo(found.words())
+
+    return magnet_command
 
 
 def _run(tools: Tools, asked: dict[str, Any]) -> Report:
@@ -134,10 +178,11 @@ def _regimes(text: str) -> list[str]:
 
 
 def _markets(
-    tools: Tools, asked: dict[str, Any], progress: Progress, total: int
-) -> Iterator[Market]:
+    tools: Tools, asked: dict[str, Any], progress: Progress, total: int,
+    *, liquidations: bool = True,
+) -> Iterator[Market]:  # fmt: skip
     if asked["instrument"]:
-        yield from _stored(tools, asked)
+        yield from _stored(tools, asked, liquidations)
         return
     from liqheat.study.market import check_simulated, simulated
 
@@ -156,7 +201,7 @@ def _markets(
             done += 1
 
 
-def _stored(tools: Tools, asked: dict[str, Any]) -> Iterator[Market]:
+def _stored(tools: Tools, asked: dict[str, Any], liquidations: bool) -> Iterator[Market]:
     from liqheat.store import Store
     from liqheat.study.market import stored
 
@@ -166,4 +211,4 @@ def _stored(tools: Tools, asked: dict[str, Any]) -> Iterator[Market]:
     )
     with Store.open(tools.folder(), mode="r") as store:
         for name in asked["instrument"]:
-            yield stored(store, name, start, end)
+            yield stored(store, name, start, end, liquidations=liquidations)

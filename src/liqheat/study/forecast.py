@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from liqheat.engine.heatmap import Heatmap, HeatmapParams, Model, build_heatmap
 from liqheat.engine.sweeps import swept
 from liqheat.engine.weights import Weights
+from liqheat.study.bands import feed_share, learned
 from liqheat.study.market import Market
 from liqheat.study.metrics import REACH_ROWS, ROW
 
@@ -43,6 +44,7 @@ class Forecast:
     swept: F64
     maps: F64 | None = None
     usd: bool = True
+    weights: tuple[Weights, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,11 +90,17 @@ def snapshots(market: Market) -> Snapshots:
 
 
 def model_forecast(
-    market: Market, snaps: Snapshots, model: Model, weights: Sequence[Weights] = ()
+    market: Market, snaps: Snapshots, model: Model
 ) -> tuple[Forecast, Heatmap | None]:
-    """Return what a model says, and the heatmap its snapshots are columns of."""
+    """Return what a model says, and the heatmap its snapshots are columns of.
+
+    The calibrated model learns here, day by day. Its sweeps are what the feed will show of what
+    it expects; its maps are all of it.
+    """
     params = HeatmapParams(model=model)
+    weights = tuple(learned(market)) if model == "calibrated" else ()
     moved = swept(market.bars, market.instrument, params, weights=weights)
+    moved *= feed_share(weights, market.bars.start_ms)[:, None]
     heat = _heat(market, snaps, model, weights)
     maps = None
     if heat is not None:
@@ -104,7 +112,7 @@ def model_forecast(
         "zones": "M2: broad zones, prior weights",
         "calibrated": "M3: weights learnt day by day from liquidations before that day",
     }[model]
-    return Forecast(model, "model", words, moved, maps), heat
+    return Forecast(model, "model", words, moved, maps, weights=weights), heat
 
 
 def _heat(

@@ -240,12 +240,15 @@ class Readable(Protocol):
 
 
 def stored(
-    store: Readable, name: str, start_ms: int | None = None, end_ms: int | None = None
-) -> Market:
+    store: Readable, name: str, start_ms: int | None = None, end_ms: int | None = None,
+    *, liquidations: bool = True, load_from_ms: int | None = None,
+) -> Market:  # fmt: skip
     """Return what a store knows of an instrument.
 
     ``start_ms`` bounds what is SCORED: bars and liquidations before it are loaded as warm-up
-    and for learning. Nothing at or after ``end_ms`` is loaded at all.
+    and for learning. Nothing at or after ``end_ms`` is loaded at all. Without ``liquidations``
+    there may be none, and scoring begins after the warm-up. Nothing before ``load_from_ms`` is
+    loaded.
 
     Raises
     ------
@@ -258,9 +261,9 @@ def stored(
         raise BadInputError("the range is empty: start is not before end", where="--start",
                             value=start_ms)  # fmt: skip
     instrument = store.instrument(name)
-    bars = store.load_bars(name, end_ms=end_ms)
-    table = store.read("liquidations", name, end_ms=end_ms)
-    if table.num_rows == 0:
+    bars = store.load_bars(name, load_from_ms, end_ms)
+    table = store.read("liquidations", name, load_from_ms, end_ms)
+    if table.num_rows == 0 and liquidations:
         raise UnavailableError(
             f"no liquidations of {name} are stored before the end: there is nothing to score "
             "against; import a recorded tape, or collect for some days"
@@ -269,12 +272,14 @@ def stored(
     completeness: Completeness = next(iter(kinds)) if len(kinds) == 1 else "lower_bound"
     events = _liquidations(table, bars, completeness)
     end = int(bars.start_ms[-1]) + bars.interval_ms
-    first, last = int(events.event_ms[0]), min(int(events.event_ms[-1]) + 1, end)
+    first = last = int(bars.start_ms[0]) + WARM_DAYS * DAY_MS
+    if liquidations:
+        first, last = int(events.event_ms[0]), min(int(events.event_ms[-1]) + 1, end)
     gaps = [g for g in store.gaps(name, end_ms=end) if g.kind == "liquidations"]
-    covered = covered_intervals(first, last, gaps)
     return Market(
         name=name, instrument=instrument, bars=bars, liquidations=events,
-        exchanges=np.array(table["exchange"].to_pylist(), dtype=np.str_), covered=covered,
+        exchanges=np.array(table["exchange"].to_pylist(), dtype=np.str_),
+        covered=covered_intervals(first, last, gaps),
         score_from_ms=first if start_ms is None else max(start_ms, first),
         source="recorded",
     )  # fmt: skip

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+
+from liqheat.study.figures import Estimate
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -30,17 +31,6 @@ PEAKS = 5
 #: Added to a map before its logarithm, as a share of its own mean: empty rows are not minus
 #: infinity.
 LOG_FLOOR = 0.05
-
-
-class Estimate(NamedTuple):
-    """A figure and its 95 % interval; NaN where it does not exist."""
-
-    value: float
-    low: float = math.nan
-    high: float = math.nan
-
-
-NONE = Estimate(math.nan)
 
 
 # -- maps ----------------------------------------------------------------------------------
@@ -282,14 +272,14 @@ def gamma_score(
     return score, np.where(censored, 0.0, at), np.where(censored, below, at)
 
 
-def coverage(low: F64, high: F64, level: float) -> float:
-    """Return the mean probability with which values lay in the central band of a level.
+def inside(low: F64, high: F64, level: float) -> F64:
+    """Return the probability with which each value lay in the central band of a level.
 
     ``low`` and ``high`` bound each transform; one which is a range lies inside in proportion.
     """
     begin, stop = (1 - level) / 2, (1 + level) / 2
     width = high - low
-    inside = np.clip(np.minimum(high, stop) - np.maximum(low, begin), 0.0, None)
+    part = np.clip(np.minimum(high, stop) - np.maximum(low, begin), 0.0, None)
     point = ((low >= begin) & (low <= stop)).astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return float(np.where(width > 0, inside / width, point).mean())
+        return np.where(width > 0, part / width, point)

@@ -22,7 +22,6 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
-from liqheat.engine.leverage import LOG_BIN
 from liqheat.jit import kernel
 from liqheat.market.margin import liquidation_distance
 from liqheat.market.units import DAY_MS
@@ -43,8 +42,9 @@ LEAST_TOUCHES = 5
 #: Steps of the swept distance in which the climatology of sweeps is fitted, ln(price).
 FINE, FINE_ROWS = 1e-4, 3000
 HOUR_MS = 3_600_000
-#: Internal bins to a row of a scored map.
-_PER_ROW = round(ROW / LOG_BIN)
+#: Width of a bin in which levels and volume are kept, ln(price); bins to a row of a scored map.
+BIN = 1e-4
+_PER_ROW = round(ROW / BIN)
 
 
 def all_nulls(market: Market, snaps: Snapshots) -> list[Forecast]:
@@ -297,7 +297,7 @@ def _gains(market: Market) -> F64:
 
 
 class _Grid:
-    """A market's prices as bins of 5 bp, for the nulls which keep something by price."""
+    """A market's prices as bins of 1 bp, for the nulls which keep something by price."""
 
     def __init__(self, market: Market) -> None:
         bars = market.bars
@@ -308,14 +308,14 @@ class _Grid:
         top = math.log(max(high.max(), bars.high.max())) + 0.2
         self.base = math.floor(bottom / ROW) * _PER_ROW
         end = math.ceil(top / ROW) * _PER_ROW
-        self.price = np.exp((np.arange(self.base, end) + 0.5) * LOG_BIN)
+        self.price = np.exp((np.arange(self.base, end) + 0.5) * BIN)
         self.low, self.high = self._bins(low), self._bins(high)
         self.close, self.mean = (
             self._bins(bars.close), self._bins(0.25 * (bars.high + bars.low + 2 * bars.close)),
         )  # fmt: skip
 
     def _bins(self, price: F64) -> I64:
-        return np.floor(np.log(price) / LOG_BIN).astype(np.int64) - self.base
+        return np.floor(np.log(price) / BIN).astype(np.int64) - self.base
 
     def _first_bins(self, snaps: Snapshots) -> I64:
         return (snaps.centre - REACH_ROWS) * _PER_ROW - self.base
@@ -324,7 +324,7 @@ class _Grid:
         """Return the map of what is opened at the common leverages and removed when swept."""
         instrument = self.market.instrument
         pairs = [liquidation_distance(instrument, level) for level in COMMON_LEVERAGES]
-        away = np.rint(np.array(pairs) / LOG_BIN).astype(np.int64)
+        away = np.rint(np.array(pairs) / BIN).astype(np.int64)
         usd = np.ones_like(self.price) if instrument.is_inverse else self.price
         moved, maps = (
             np.zeros((len(opened), 2)),

@@ -17,7 +17,7 @@ import numpy as np
 
 from liqheat import __version__
 from liqheat.engine import MODEL_VERSION
-from liqheat.study.metrics import Estimate
+from liqheat.study.figures import Estimate
 from liqheat.study.score import Result, Row, Table
 
 #: A normal interval of the mean over runs.

@@ -20,9 +20,12 @@ from numpy.typing import NDArray
 
 from liqheat.engine import MODEL_VERSION
 from liqheat.engine.heatmap import Model
+from liqheat.engine.weights import Weights
 from liqheat.errors import UnavailableError
 from liqheat.market.units import DAY_MS
 from liqheat.study import metrics
+from liqheat.study.bands import hour_bands
+from liqheat.study.figures import Estimate
 from liqheat.study.forecast import (
     SNAPSHOT_MS,
     Forecast,
@@ -31,7 +34,7 @@ from liqheat.study.forecast import (
     snapshots,
 )
 from liqheat.study.market import Bools, Market, sweep_prices
-from liqheat.study.metrics import Blocks, Estimate
+from liqheat.study.metrics import Blocks
 from liqheat.study.nulls import all_nulls
 
 F64 = NDArray[np.float64]
@@ -40,6 +43,8 @@ HOUR_MS = 3_600_000
 #: Fewer scored bars than this are no score.
 LEAST_BARS = 100
 #: What every model is compared with, draw by draw.
+#: Levels of the bands whose coverage is reported.
+LEVELS = (0.5, 0.8, 0.9)
 RIVALS = ("coinglass", "fresh range")
 #: Bars in the slices of a table (exchange, month, stretch) must be at least so many.
 LEAST_SLICE_BARS = 50
@@ -137,12 +142,13 @@ def score_market(
         covered_days=float(scored.sum() * market.bars.interval_ms / DAY_MS),
         events=len(market.liquidations), completeness=market.liquidations.completeness,
         happened=score_happened(market, forecasts, scored, "all", seed=seed), truth=truth,
-        slices=_slices(market, forecasts, scored, seed), notes=_notes(market),
+        slices=_slices(market, forecasts, scored, seed), notes=caveats(market),
     )  # fmt: skip
     return result, forecasts, snaps
 
 
-def _notes(market: Market) -> list[str]:
+def caveats(market: Market) -> list[str]:
+    """Return what must be said beside any figure of a market."""
     out = []
     if market.liquidations.completeness != "full":
         out.append(
@@ -186,6 +192,9 @@ def score_happened(
     hours = hours_of(market, scored)
     for forecast in forecasts:
         drawn[forecast.name] |= _hour_draws(forecast, scored, realised, hours, seed)
+        if forecast.weights and exchange is None:
+            spread = _spread_draws(market, forecast.weights, realised, hours, seed)
+            drawn[forecast.name] |= spread
     rows = [Row(f.name, f.kind, f.words, _estimates(f.name, drawn)) for f in forecasts]
     return Table(title, len(y), blocks.count, blocks.days, float(y.sum()), rows)
 
@@ -245,6 +254,25 @@ def _hour_draws(
     x, y = by_hour(forecast.swept[scored], hours), by_hour(realised, hours)
     blocks = metrics.make_blocks(np.repeat(hours[1], 2), seed=seed)
     return {"slope": metrics.log_slope(x.ravel(), y.ravel(), blocks)}
+
+
+def _spread_draws(
+    market: Market, weights: Sequence[Weights], realised: F64,
+    hours: tuple[NDArray[np.int64], NDArray[np.int64]], seed: int,
+) -> dict[str, F64]:  # fmt: skip
+    """Return how often hours lay in their bands, and the log score."""
+    bands = hour_bands(market, weights, hours[1])
+    if len(bands.start_ms) < 24:
+        return {}
+    usd = by_hour(realised, hours)[np.isin(hours[1], bands.start_ms)]
+    score, low, high = metrics.gamma_score(usd, bands.mean, bands.variance, bands.floor)
+    inside = [metrics.inside(low, high, level) for level in LEVELS]
+    blocks = metrics.make_blocks(np.repeat(bands.start_ms, 2), seed=seed)
+    values = np.stack([np.ones(score.size), score.ravel(), *(i.ravel() for i in inside)], 1)
+    sums = blocks.sums(values)
+    means = sums[:, 1:] / sums[:, :1]
+    names = ["gamma", *(f"cover{round(level * 100)}" for level in LEVELS)]
+    return dict(zip(names, means.T, strict=True))
 
 
 def _estimates(name: str, drawn: dict[str, dict[str, F64]]) -> dict[str, Estimate]:

@@ -1,0 +1,1 @@
+"""One file an exchange, each with a class ``Venue``."""
