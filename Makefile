@@ -5,6 +5,7 @@ PY := .venv/bin/python
 PYTEST := $(PY) -m pytest
 ARGS ?=
 SECONDS ?= 180
+RECORDED ?= ../shared/data/market
 SEED ?= 1
 # npm trusts what the system trusts, as pip does: needed behind a company's proxy.
 export NODE_USE_SYSTEM_CA := 1
@@ -20,8 +21,8 @@ PAGE_SOURCES := $(shell find web -name node_modules -prune -o -type f -print 2>/
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run fake-exchange check test lint unit soak fuzz web web-test bench study screenshots format lock \
-    clean
+.PHONY: help setup run fake-exchange check test lint unit soak fuzz web web-test bench study study-recorded screenshots \
+    format lock clean
 
 help: ## list the targets
 	@printf 'liqheat: make <target> [ARGS="..."]\n\n'
@@ -69,8 +70,20 @@ bench: $(VENV) ## how fast engine, store and server are, beside references; two 
 	$(PY) benchmarks/store.py
 	$(PY) benchmarks/serve.py --viewers 1000
 
-study: $(VENV) ## how near the map is to the simulated truth; ARGS="--seeds 3 base retail"
-	$(PY) benchmarks/truth.py $(ARGS)
+study: $(VENV) ## score the models, write docs/accuracy.md; ten minutes; ARGS="--seeds 1"
+	rm -rf build/study
+	nice $(PY) -m liqheat study score -o build/study/simulated $(ARGS) > /dev/null
+	$(PY) tools/accuracy.py simulated=build/study/simulated
+	@if [ -d "$(RECORDED)" ]; then $(MAKE) --no-print-directory study-recorded; else \
+	    echo "no recorded data in $(RECORDED): that section is left as it is"; fi
+
+# Only the part of the recorded data on which the model may be tuned: see docs/accuracy.md.
+study-recorded:
+	$(PY) -m liqheat --data-dir build/study/data import "$(RECORDED)" \
+	    --instrument binance:BTCUSDT
+	nice $(PY) -m liqheat --data-dir build/study/data study score \
+	    --instrument binance:BTCUSDT --end 2026-02-23 -o build/study/recorded > /dev/null
+	$(PY) tools/accuracy.py recorded=build/study/recorded
 
 screenshots: setup ## take the pictures in docs/img anew
 	$(PYTEST) tests/ui --update-screenshots

@@ -215,8 +215,9 @@ def _heat(command: F) -> F:
         click.option("--bins", help="Price rows.  [400]"),
         click.option("--step", help="Length of a column; chosen when not given."),
         click.option("--range", help="Length of the window: 12h to 1Y.  [3d]"),
-        click.option("--model", help="sharp or zones.  [sharp]"),
-        click.option("--instrument", required=True, help="exchange:symbol."),
+        click.option("--model", help="auto, sharp, zones or calibrated.  [auto]"),
+        click.option("--exchanges", metavar="LIST", help="Of a coin: only these."),
+        click.option("--instrument", required=True, help="exchange:symbol, or a coin."),
     ):
         command = option(command)
     return command
@@ -261,8 +262,10 @@ def plot(
 
 def _build(asked: dict[str, Any]) -> tuple[Heatmap, pa.Table]:
     """Return a heatmap and the realised liquidations in its window, as they were known."""
+    import pyarrow as pa
+
     from liqheat.serve.sources import open_for
-    from liqheat.service.window import build_stored
+    from liqheat.service.window import build_stored, stored_members
 
     config = _config()
     query = _query(asked)
@@ -272,8 +275,10 @@ def _build(asked: dict[str, Any]) -> tuple[Heatmap, pa.Table]:
         end_ms = heatmap.end_ms(-1)
         if query.as_of_ms is not None:
             end_ms = min(end_ms, query.as_of_ms)
-        return heatmap, store.read(
-            "liquidations", query.instrument, int(heatmap.start_ms[0]), end_ms
+        start_ms = int(heatmap.start_ms[0])
+        return heatmap, pa.concat_tables(
+            store.read("liquidations", name, start_ms, end_ms)
+            for name in stored_members(store, query)
         )
 
 

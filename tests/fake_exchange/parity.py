@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import random
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -108,6 +109,7 @@ async def play(
     After ``seconds`` the market goes on for ``calm_s``, so that holes are repaired; rows of
     that time do not count.
     """
+    random.seed(market.seed)  # the waits before reconnecting
     time = VirtualTime(T0 + 17_300)
     run = Run({}, {})
     for name, scenario in scenarios.items():
@@ -194,11 +196,15 @@ def trades_and_bars(
         for bar in venue.bars_of(symbol, first, end_ms - MINUTE_MS):
             out.sent += 1
             got = by_start.get(bar.event_ms)
-            if got is not None:
-                out.stored += 1
-                out.faults += differences(name, bar, got, symbol in venue.contract_usd)
-            elif _within(gaps.get(name, []), bar.event_ms):
+            in_gap = _within(gaps.get(name, []), bar.event_ms)
+            unlike = (
+                differences(name, bar, got, symbol in venue.contract_usd) if got else []
+            )
+            if in_gap and (unlike or got is None):
                 out.in_gaps += 1
+            elif got is not None:
+                out.stored += 1
+                out.faults += unlike
             else:
                 out.faults.append(f"{name}: no bar and no gap at {bar.event_ms}")
     return out

@@ -77,7 +77,7 @@ SCENARIOS: dict[str, Scenario] = {
     for one in (
         Scenario("normal"),
         Scenario("burst", burst=(30, 2, 5_000)),
-        _once("silent", 80, 400, "silent"),
+        _once("silent", 97, 400, "silent"),
         _once("half-open", 90, 240, "half_open"),
         Scenario("close-each-second", (Window(0.5, 1.0, "cut"),), every_s=1.0),
         Scenario("reordered", duplicate=0.1, reorder=0.1),

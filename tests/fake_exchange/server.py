@@ -54,7 +54,9 @@ class FakeExchange:
         self._clock_ms, self._sleep = clock_ms, sleep
         self.venues = {name: types[name](market, self.now_ms) for name in names}
         self.base = ""
-        self.began_ms = self._told_ms = self.now_ms()
+        self._told_ms = self.now_ms()
+        #: Windows of faults count from this full minute.
+        self.began_ms = self._told_ms - self._told_ms % 60_000
         self._random = random.Random(market.seed)
         self._fault: Window | None = None
         self._runner: web.AppRunner | None = None

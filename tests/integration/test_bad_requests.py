@@ -20,7 +20,7 @@ QUERIES: dict[str, int] = {
     **{f"instrument={SYMBOL}&{more}": status for more, status in {
         "bins=nan": 422, "bins=-1": 422, "bins=%F0%9F%98%80": 422, "bins=" + "9" * 3000: 422,
         "range=": 422, "range=1y": 422, "step=7m": 422, "step=1m&range=1Y": 422, "model=x": 422,
-        "model=calibrated": 422, "scale=log2": 422, "price_min=nan": 422, "price_max=inf": 422,
+        "exchanges=binance": 422, "scale=log2": 422, "price_min=nan": 422, "price_max=inf": 422,
         "price_min=-1": 422, "price_min=1e-320": 422, "price_max=1e308": 422,
         "price_min=5&price_max=4": 422, "price_max=1e-9": 422, "leverage=": 422,
         "leverage=25:nan": 422, "leverage=1e-5:1": 422, "leverage=1e9:1": 422,
@@ -127,7 +127,7 @@ MESSAGES: tuple[tuple[str | bytes, str], ...] = (
     (subscribe(bins=-(10**30)), "bins"), (subscribe(bins=True), "bins"),
     (subscribe(price_min=-1e308), "price_min"), (subscribe(price_max=1e308), "price_max"),
     (subscribe(leverage={"a": 1}), "leverage"), (subscribe(as_of_ms=0), "as_of_ms"),
-    (subscribe(foo=1), "foo"), (subscribe(model="calibrated"), "model"),
+    (subscribe(foo=1), "foo"), (subscribe(exchanges="binance"), "exchanges"),
 )  # fmt: skip
 
 

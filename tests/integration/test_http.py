@@ -104,7 +104,7 @@ ERRORS = [
     ("GET", "/api/v1/heatmap", 422, "instrument"),
     ("GET", f"/api/v1/heatmap?instrument={SYMBOL}&modle=x", 400, "modle"),
     ("GET", f"/api/v1/heatmap?instrument={SYMBOL}&instrument=x", 422, "instrument"),
-    ("GET", f"/api/v1/heatmap?instrument={SYMBOL}&model=calibrated", 422, "model"),
+    ("GET", f"/api/v1/heatmap?instrument={SYMBOL}&exchanges=okx", 422, "exchanges"),
     ("GET", f"/api/v1/heatmap?instrument={SYMBOL}&bins=3", 422, "bins"),
     ("GET", f"/api/v1/heatmap?instrument={SYMBOL}&range=1Y&step=1m", 422, "step"),
     ("GET", f"/api/v1/heatmap?instrument={SYMBOL}&leverage=1000000:1", 422, "leverage"),

@@ -48,7 +48,7 @@ def test_live_bars_of_another_interval_continue_the_picture(tmp_path) -> None:
             await v.until(lambda: v.picture.step_ms == 5 * MINUTE)
             await v.quiet()
             assert v.picture.candles[3, -1] == np.float32(last)
-            [watched] = w.service._markets[SYMBOL].views.values()
+            [watched] = w.service.markets[SYMBOL].views.values()
             assert watched.view.end_ms == end + 15 * MINUTE
             assert_fresh(w, v)
 
@@ -64,7 +64,7 @@ def test_two_viewers_get_the_same_bytes(tmp_path) -> None:
             await asyncio.gather(a.quiet(), b.quiet())
             assert a.frames == b.frames
             assert a.kinds.count("append") >= 5
-            views = w.service._markets[SYMBOL].views
+            views = w.service.markets[SYMBOL].views
             assert len(views) == 1
 
     run(check, tmp_path)
@@ -106,7 +106,7 @@ def test_hole_in_the_stream_is_built_again(tmp_path) -> None:
 
 def test_rows_written_by_another_process_are_followed(tmp_path) -> None:
     async def check(w: World) -> None:
-        w.bus._feed.attached = False
+        w.bus._source.attached = False
         async with viewer(w, step="1m") as v:
             fill(w.store, w.bars[FIRST : FIRST + 3])
             await v.until(lambda: v.kinds.count("append") >= 3)
@@ -137,7 +137,7 @@ def test_slow_viewer_gets_a_snapshot(tmp_path) -> None:
 
 
 def _channel(w: World) -> push.Channel:
-    views = w.service._markets[SYMBOL].views
+    views = w.service.markets[SYMBOL].views
     return next(iter(views.values())).listeners[0]  # type: ignore[return-value]
 
 
@@ -286,7 +286,7 @@ def test_symbol_without_data_says_so_and_appears_when_there_are(
 
 def test_recorded_data_is_called_so(tmp_path) -> None:
     async def check(w: World) -> None:
-        w.bus._feed.attached = False
+        w.bus._source.attached = False
         w.service.catalogue._clock_ms = lambda: int(w.bars.start_ms[FIRST]) + 30 * DAY
         answer = await w.http.get("/api/v1/instruments")
         [row] = answer.json()["instruments"]

@@ -151,6 +151,6 @@ async def viewer(w: World, **more: Any) -> AsyncIterator[Viewer]:
 def assert_fresh(w: World, v: Viewer) -> None:
     """What the client holds is what a snapshot taken now would say."""
     assert v.state is not None
-    views = w.service._markets[SYMBOL].views
+    views = w.service.markets[SYMBOL].views
     [watched] = [one for one in views.values() if one.view.query.bins == 100]
     v.state.assert_equals(watched.view.picture())

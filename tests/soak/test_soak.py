@@ -20,7 +20,8 @@ SEED = int(os.environ.get("SOAK_SEED", "1"))
 
 
 @pytest.mark.slow
-def test_day_with_a_fault_a_minute():
+def test_day_with_a_fault_a_minute(caplog):
+    caplog.set_level("ERROR")  # bad frames are sampled, for a day
     seconds = HOURS * 3600
     market = Market(
         SEED, ("BTC", "DOGE"), trades_per_s=0.7, readings_ms=15_000, liquidations_per_min=4
@@ -36,4 +37,4 @@ def test_day_with_a_fault_a_minute():
         reconnects = sum(one.reconnects for one in adapter.stats.values())
         print(f"{name:<12}reconnects={reconnects} {adapter.counters}")
         assert reconnects > seconds / 60 / 5
-    assert [fault for row in rows for fault in row.faults] == []
+    assert sum(len(row.faults) for row in rows) == 0, [row.faults[:5] for row in rows]

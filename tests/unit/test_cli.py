@@ -72,7 +72,7 @@ def test_error_is_one_line_and_an_exit_code(
     ("args", "code", "words"),
     [
         (["--step", "7m"], 3, "step: no such choice"),
-        (["--model", "calibrated"], 3, "not available yet"),
+        (["--exchanges", "okx"], 3, "is for a coin"),
         (["--bins", "x"], 3, "bins: must be a whole number"),
         (["--as-of", "noon"], 3, "--as-of: is no time"),
         (["--as-of", "2011-01-01"], 5, "no bars"),

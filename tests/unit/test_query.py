@@ -30,7 +30,7 @@ def test_strings_are_converted() -> None:
         100,
         1.5,
         1,
-        "sharp",
+        "auto",
     )
 
 
@@ -42,7 +42,7 @@ def test_strings_are_converted() -> None:
         ({"bins": "49"}, "bins", ">= 50"),
         ({"bins": "2001"}, "bins", "<= 2000"),
         ({"model": "shrp"}, "model", "did you mean sharp"),
-        ({"model": "calibrated"}, "model", "not available yet"),
+        ({"exchanges": "x" * 201}, "exchanges", "length"),
         ({"range": "4d"}, "range", "use one of 12h"),
         ({"step": "7m"}, "step", "use one of 1m"),
         ({"price_min": "0"}, "price_min", "positive"),

@@ -9,6 +9,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from liqheat.errors import BadInputError
 from liqheat.exchanges import _kernel as k
@@ -73,6 +75,23 @@ def test_bytes_do_not_depend_on_when_it_is_asked() -> None:
     asyncio.run(early.fetch_history(LINEAR, "bars", 0, NOW))
     early._now_ms = lambda: early._origin_ms
     assert digest(late, LINEAR) == digest(early, LINEAR)
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.lists(st.integers(1, 9_000), min_size=1, max_size=8))
+def test_portions_of_time_do_not_matter(portions: list[int]) -> None:
+    one, other = (
+        Market(SHIPPED[LINEAR], REGIMES["alt"], 5, 64_000.0, 7e8) for _ in range(2)
+    )
+    one.advance(sum(portions))
+    for last in itertools.accumulate(portions):
+        other.advance(last)
+    n = one.step
+    for name, column in one.records(0, n).items():
+        assert (column == other.records(0, n)[name]).all()
+    a, b = one.states(), other.states()
+    for name in a.__dataclass_fields__:
+        assert (getattr(a, name) == getattr(b, name)).all()
 
 
 def test_positions_sum_to_zero_and_open_interest_is_one_sided(market: Market) -> None:

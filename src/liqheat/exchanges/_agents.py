@@ -4,11 +4,11 @@ A position's *plan* (how long, which leverage, how much, where the stop) does no
 price path, so plans are drawn with numpy, some thousands at a time, each batch from its own
 seed. The kernel opens one after the other.
 
-What is measured elsewhere, and taken over (sources: docs/simulator.md)
-    - the spread of sizes: log-sd 1.5, so that E[q^2]/E[q] is 1.4e-4 of the open interest; the
-      recorded liquidations of Binance BTCUSDT (Jan-Feb 2026, 28,063 prints) have median
-      1,100 USD, mean 10,000 USD, log-sd 1.76, E[q^2]/E[q] 1.2e-4 of its open interest. Mean
-      sizes here are about 10,000 USD too; a market ten times smaller has ten times fewer;
+What is measured elsewhere, and taken over (docs/simulator.md)
+    - the spread of sizes: log-sd 1.5, mean position 7,500 USD and mean forced order 10,000;
+      the recorded liquidations of Binance BTCUSDT (Jan-Feb 2026, 28,063 prints) have median
+      1,100 USD, mean 10,000 USD, log-sd 1.76 and E[q^2]/E[q] of 1.2e-4 of its open interest.
+      Of positions it is 1.4e-4 here within a class, of forced orders (in parts) 5e-5;
     - isolated shares, liquidation per open interest, and the largest-per-second shares which
       the regimes aim at; losers held longer (exit rate 0.67 of the winners'), and a fourfold
       exit rate below -30 %; stops just beyond round prices and targets on them.

@@ -207,14 +207,20 @@ def parse_forced(data: Bytes, known: Known) -> list[Liquidation]:
 
 
 def to_liquidations(
-    rows: Sequence[ForcedRow], known: Known, *, in_quote: bool
+    rows: Sequence[ForcedRow], known: Known, *, in_quote: bool, remember: bool = True
 ) -> list[Liquidation]:
-    """Return liquidations which were not told before; ``amount`` as ``in_quote`` says."""
+    """Return liquidations which were not told before; ``amount`` as ``in_quote`` says.
+
+    History does not ``remember`` its rows, so that it is the same each time it is asked for.
+    """
     found = []
     for row in rows:
         listed = known.get(row.symbol)
-        if listed is not None and listed.is_new((row.ts, row.side, row.price, row.amount)):
-            qty = row.amount / row.price if in_quote else row.amount
+        if listed is None:
+            continue
+        qty = row.amount / row.price if in_quote else row.amount
+        key = (row.ts, row.side, row.price, f"{qty:.9g}")
+        if listed.is_new(key) if remember else key not in listed.is_new:
             side: Side = "long" if row.side == "buy" else "short"
             found.append(listed.liquidation(
                 row.ts, side, row.price, "bankruptcy", contracts(listed, qty, row.price),

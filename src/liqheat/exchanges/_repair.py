@@ -8,6 +8,7 @@ does not answer, the minutes become a ``Gap``, and later ones go on.
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
 import pyarrow as pa
@@ -34,6 +35,14 @@ DEAF_SHARE = 0.05
 READING_HOLE_MS = 120_000
 
 
+@dataclass(frozen=True)
+class _Found:
+    """Bars of REST by start; not ``sure`` where it failed, so that none means nothing."""
+
+    bars: dict[int, Bar]
+    sure: bool
+
+
 class Repairs:
     """The holes of one stream, and the tasks which fill them."""
 
@@ -41,6 +50,7 @@ class Repairs:
         self._stream = stream
         self._holes: dict[str, list[tuple[int, int, str]]] = {}
         self._busy: set[str] = set()
+        self._doubted: set[tuple[str, int, int]] = set()
         #: Connections made anew because they were deaf, and have not given a trade yet.
         self.mute: dict[str, tuple[Socket, Hole]] = {}
 
@@ -118,70 +128,88 @@ class Repairs:
         finally:
             self._busy.discard(name)
 
-    def _give(self, builder: BarBuilder, found: dict[int, Bar] | None) -> None:
-        stream, at = self._stream, builder.next_ms
-        why = self.touched(builder.instrument, at)
-        bar = (found or {}).get(at)
-        if bar is not None:
-            if not why and bar.qty * (1 - DEAF_SHARE) > builder.qty():
-                self._deaf(builder.instrument, at)
-            stream.exchange.counters["repaired_bars"] += 1
-            stream.emit(builder.replace(bar, seen_all=not why))
+    def _give(self, builder: BarBuilder, found: _Found) -> None:
+        stream, at, name = self._stream, builder.next_ms, builder.instrument
+        why, bar = self.touched(name, at), found.bars.get(at)
+        if bar is None:
+            if not found.sure:
+                self._doubt(name, at)
+            if not why and found.sure and stream.complete(builder):
+                stream.close(builder)
+                return
+            builder.skip()
+            reason = why or "no proof that the minute is complete"
+            stream.emit(Gap(name, at, at + MINUTE_MS, "bars", reason))
             return
-        if not why and (found is None or builder.is_empty()):
-            # Nothing was missed and nobody says more: a minute without a trade.
-            closed = builder.close()
-            if closed is not None:
-                stream.emit(closed)
-            return
-        builder.skip()
-        reason = why or "no proof that the minute is complete"
-        stream.emit(Gap(builder.instrument, at, at + MINUTE_MS, "bars", reason))
+        if bar.qty * (1 - DEAF_SHARE) > builder.qty():
+            if why:
+                self._doubt(name, at)
+            else:
+                self._deaf(name, at)
+        stream.exchange.counters["repaired_bars"] += 1
+        stream.emit(builder.replace(bar, seen_all=not why))
 
     def _deaf(self, name: str, start_ms: int) -> None:
         # REST has trades which the connection did not give: alive, subscribed, and deaf.
         stream, exchange = self._stream, self._stream.exchange
         offset = round(exchange.clock.offset_ms)
         for socket in stream.carriers(name):
-            stats, since = (
-                exchange.stats[socket.label],
-                stream.quiet_since(socket, start_ms),
-            )
-            replaced = (stats.live_ms or 0) + offset > start_ms + MINUTE_MS
-            if since is None or replaced or stats.kick:
+            stats, quiet = exchange.stats[socket.label], stream.quiet(socket, start_ms)
+            if not quiet or stats.kick:
+                continue
+            since = quiet[0][0]
+            self._doubt_bars(socket, since - since % MINUTE_MS, start_ms)
+            if (
+                stats.state != "live"
+                or (stats.live_ms or 0) + offset > start_ms + MINUTE_MS
+            ):
+                self._doubt(name, start_ms)  # another connection has replaced it since
                 continue
             exchange.counters["deaf"] += 1
             stats.kick = "deaf: REST has trades which the stream had not"
-            stats.doubt_ms = max(since, stream.start_ms) - offset
+            stats.doubt_ms = since - offset
 
-    async def _fetch_bars(self, name: str, start: int, end: int) -> dict[int, Bar] | None:
-        # Rows by start; None where REST has no bars at all, or gives none in the end.
+    def _doubt(self, name: str, start_ms: int) -> None:
+        # What the stream lacks may be the hole's, or the line was deaf before or after it.
+        for socket in self._stream.carriers(name):
+            for begin, end in self._stream.quiet(socket, start_ms):
+                if (socket.label, begin, end) not in self._doubted:
+                    self._doubted.add((socket.label, begin, end))
+                    self._spread(socket, begin, end, "no trade beside a hole")
+
+    def _doubt_bars(self, socket: Socket, start_ms: int, end_ms: int) -> None:
+        # Bars given away whole before the line was found deaf may lack their last seconds.
+        stream = self._stream
+        start_ms = max(start_ms, stream.start_ms - stream.start_ms % MINUTE_MS)
+        for name in socket.instruments or stream.names:
+            if start_ms < end_ms:
+                stream.emit(
+                    Gap(name, start_ms, end_ms, "bars", "the line was deaf at its end")
+                )
+
+    async def _fetch_bars(self, name: str, start: int, end: int) -> _Found:
         exchange, tries, wait = self._stream.exchange, 0, FIRST_WAIT_S
+        most = TRIES if self.touched_at(name, start) else 2
         while True:
             try:
                 table = await exchange.fetch_history(name, "bars", start, end)
                 if table is None:
-                    return None
-                rows = {
-                    bar.event_ms: bar
-                    for bar in _events("bars", table)
-                    if isinstance(bar, Bar)
-                }
+                    return _Found({}, True)
+                events = _events("bars", table)
+                rows = {one.event_ms: one for one in events if isinstance(one, Bar)}
                 # The newest bar may be late on REST; one that is missing in between stays so.
-                if tries + 1 >= TRIES or end - MINUTE_MS in rows:
-                    return rows
+                if tries + 1 >= most or end - MINUTE_MS in rows:
+                    return _Found(rows, True)
                 error: object = "the last bar is not there yet"
             except RefusedError:
-                return {}
+                return _Found({}, False)
             except (LiqheatError, OSError) as caught:
                 error = caught
-            live = all(
-                exchange.stats[s.label].state == "live" for s in self._stream.carriers(name)
-            )
-            tries += live
+            sockets = self._stream.carriers(name)
+            tries += all(exchange.stats[one.label].state == "live" for one in sockets)
             if tries >= TRIES:
                 log.warning("repair_failed instrument=%s error=%s", name, error)
-                return {}
+                return _Found({}, False)
             await exchange.sleep(wait)
             wait = min(wait * 2, LONGEST_WAIT_S)
 

@@ -345,7 +345,7 @@ class Stream:
             due = start + MINUTE_MS + self.exchange.grace_ms
             whole = not self.repairs.touched(name, start)
             if whole and builder.is_final() and now >= start + MINUTE_MS:
-                self._close(builder)
+                self.close(builder)
                 continue
             if now < due:
                 return
@@ -354,12 +354,19 @@ class Stream:
                     return
                 whole = False
             if whole and not self._doubtful(name, builder):
-                self._close(builder)
+                self.close(builder)
                 continue
             self.repairs.start(name, builder, now)
             return
 
-    def _close(self, builder: BarBuilder) -> None:
+    def complete(self, builder: BarBuilder) -> bool:
+        """Whether the next minute's bar can be given away as it is."""
+        due = builder.next_ms + MINUTE_MS + self.exchange.grace_ms
+        built = self.exchange.bars_from == "trades" or builder.is_empty()
+        return built and self._proven(builder.instrument, due)
+
+    def close(self, builder: BarBuilder) -> None:
+        """Give the next minute's bar away as it was built."""
         bar = builder.close()
         if bar is not None:
             self.emit(bar)
@@ -391,19 +398,20 @@ class Stream:
         if builder.is_empty() and builder.last_close is None:
             return True
         start = builder.next_ms
-        return any(self.quiet_since(one, start) is not None for one in self.carriers(name))
+        return any(self.quiet(one, start) for one in self.carriers(name))
 
     def traded_ms(self, socket: Socket) -> int:
         """Return the time of the newest trade on a connection; 0 before the first."""
         return self._traded_ms.get(socket.label, 0)
 
-    def quiet_since(self, socket: Socket, start_ms: int) -> int | None:
-        """Return since when nothing was traded on a connection for long, within a minute."""
+    def quiet(self, socket: Socket, start_ms: int) -> list[tuple[int, int]]:
+        """Return the long stretches without a trade on a connection which touch a minute."""
         end, newest = start_ms + MINUTE_MS, self.traded_ms(socket)
-        for begin, until in self._quiet.get(socket.label, ()):
-            if begin < end and until > start_ms:
-                return begin
-        return newest if newest < end - QUIET_MS else None
+        known = self._quiet.get(socket.label, ())
+        found = [one for one in known if one[0] < end and one[1] > start_ms]
+        if newest < end - QUIET_MS:
+            found.append((newest, end))
+        return [(max(begin, self.start_ms), until) for begin, until in found]
 
     def _heard(self, label: str, event_ms: int) -> None:
         newest = self._traded_ms.get(label, 0)

@@ -243,9 +243,8 @@ class Bitget(LiveExchange):
             if rows:
                 log.warning("amount_unit_unknown exchange=bitget rows=%d", len(rows))
             return []
-        # Apart from what the stream told: history is asked for again and again.
-        apart = {listed.instrument.symbol: Listed(listed.instrument)}
-        return [*to_liquidations(rows, apart, in_quote=in_quote)]
+        known = self.listings.by_symbol
+        return [*to_liquidations(rows, known, in_quote=in_quote, remember=False)]
 
     async def _ratios(self, listed: Listed) -> list[Event]:
         if listed.inverse:

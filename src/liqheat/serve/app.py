@@ -210,7 +210,7 @@ async def _answer(
     context = _context(request)
     service = context.service
     key = await service.key(query)
-    mode = service.catalogue.mode(service.catalogue.find(query.instrument))
+    mode = service.mode(query)
     place = (key, mode, variant)
     body = context.bodies.kept(place)
     if body is None:
@@ -236,17 +236,14 @@ async def heatmap(request: AppRequest) -> Response[replies.HeatmapReply]:
     )  # fmt: skip
 
 
-@get(f"{API}/map", operation_class=_asks(Query), responses=_PROBLEMS)
+@get(f"{API}/map", operation_class=_asks(replies.MapQuery), responses=_PROBLEMS)
 async def price_map(request: AppRequest) -> Response[replies.MapReply]:
     """Give the current profile over price, whole and by leverage, with cumulative sums."""
-    query = _query(request, Query)
+    query = _query(request, replies.MapQuery)
     return await _answer(
-        request,
-        query,
-        ("map",),
-        lambda s: s.heatmap(query, last_only=True),
-        replies.map_json,
-    )
+        request, query, ("map", query.parts), lambda s: s.heatmap(query, last_only=True),
+        lambda heat, mode: replies.map_json(heat, mode, query.parts),
+    )  # fmt: skip
 
 
 @get(f"{API}/column", operation_class=_asks(replies.ColumnQuery), responses=_PROBLEMS)
@@ -254,8 +251,8 @@ async def column(request: AppRequest) -> Response[replies.ColumnReply]:
     """Give one column, exact: the figures behind the colours."""
     query = _query(request, replies.ColumnQuery)
     return await _answer(
-        request, query, ("column", query.t), lambda s: s.heatmap(query),
-        lambda heat, mode: replies.column_json(heat, mode, query.t),
+        request, query, ("column", query.t, query.parts), lambda s: s.heatmap(query),
+        lambda heat, mode: replies.column_json(heat, mode, query.t, query.parts),
     )  # fmt: skip
 
 

@@ -360,7 +360,7 @@ class Session:
             await asyncio.sleep(RETRY_S)
         view = self.viewer.channel.view if self.viewer.channel else None
         if view is not None:
-            rows = await self.hub.service.liquidations(query.instrument, view.t0_ms)
+            rows = await self.hub.service.liquidations(query, view.t0_ms)
             if rows:
                 self.viewer.give(liquidations_frame(rows))
 

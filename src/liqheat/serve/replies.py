@@ -17,6 +17,7 @@ from liqheat.engine.heatmap import Heatmap, Model, Quality
 from liqheat.errors import BadInputError
 from liqheat.exchanges.base import Mode
 from liqheat.serve.wire import encode_picture
+from liqheat.service.coin import CoinHeatmap
 from liqheat.service.feeds import ExchangeState, InstrumentRow
 from liqheat.service.history import History
 from liqheat.service.picture import Picture, price_scale, scale_top, to_codes
@@ -27,6 +28,11 @@ Numbers = list[float | None]
 
 #: More cells than this are refused as JSON: some 40 MB of text, and ten times that in memory.
 MAX_JSON_CELLS = 2_000_000
+
+
+Parts = Annotated[
+    Literal["exchange"] | None, Meta(description="exchange: split the answer by exchange")
+]
 
 
 class HeatmapQuery(Query, frozen=True, forbid_unknown_fields=True):
@@ -40,8 +46,16 @@ class HeatmapQuery(Query, frozen=True, forbid_unknown_fields=True):
     ] = 0
 
 
+class MapQuery(Query, frozen=True, forbid_unknown_fields=True):
+    """Query of /map."""
+
+    parts: Parts = None
+
+
 class ColumnQuery(Query, frozen=True, forbid_unknown_fields=True):
     """Query of /column."""
+
+    parts: Parts = None
 
     t: Annotated[
         int | None, Meta(description="a time in the column [ms]; the newest when not given")
@@ -109,6 +123,14 @@ class TierProfile(msgspec.Struct):
     short_usd: list[float]
 
 
+class ExchangePart(msgspec.Struct):
+    """The part of a profile held at one exchange; the parts sum to the whole."""
+
+    exchange: str
+    long_usd: list[float]
+    short_usd: list[float]
+
+
 class MapReply(msgspec.Struct):
     """The current profile over price; cumulative sums run outwards from the last price."""
 
@@ -125,6 +147,7 @@ class MapReply(msgspec.Struct):
     short_cumulative_usd: list[float]
     tiers: list[TierProfile]
     quality: Quality
+    parts: list[ExchangePart] | None = None
 
 
 class BarsReply(msgspec.Struct):
@@ -168,6 +191,7 @@ class ColumnReply(msgspec.Struct):
     outside_long_usd: float
     outside_short_usd: float
     close: float | None
+    parts: list[ExchangePart] | None = None
 
 
 def numbers(values: NDArray[Any]) -> Numbers:
@@ -242,8 +266,19 @@ def heatmap_bytes(heatmap: Heatmap, mode: Mode, *, candles: bool) -> bytes:
     )  # fmt: skip
 
 
-def map_json(heatmap: Heatmap, mode: Mode) -> bytes:
-    """Return the last column as a profile over price, by tier."""
+def _parts(heatmap: Heatmap, wanted: str | None, t: int) -> list[ExchangePart] | None:
+    if wanted is None:
+        return None
+    whole = {heatmap.instrument.exchange: (heatmap.long_usd, heatmap.short_usd)}
+    parts = heatmap.parts if isinstance(heatmap, CoinHeatmap) else whole
+    return [
+        ExchangePart(name, _usd(long_usd[t]), _usd(short_usd[t]))
+        for name, (long_usd, short_usd) in parts.items()
+    ]
+
+
+def map_json(heatmap: Heatmap, mode: Mode, parts: str | None = None) -> bytes:
+    """Return the last column as a profile over price, by tier, and by exchange if asked."""
     long_usd, short_usd = heatmap.long_usd[-1], heatmap.short_usd[-1]
     edges = heatmap.price_edges
     known = heatmap.close[np.isfinite(heatmap.close)]
@@ -260,7 +295,7 @@ def map_json(heatmap: Heatmap, mode: Mode) -> bytes:
                 TierProfile(leverage, _usd(one[0][-1]), _usd(one[1][-1]))
                 for leverage, one in zip(heatmap.tiers, tiers, strict=True)
             ],
-            quality=heatmap.quality,
+            quality=heatmap.quality, parts=_parts(heatmap, parts, -1),
         )
     )  # fmt: skip
 
@@ -285,7 +320,9 @@ def accuracy_json(found: Rolling, mode: Mode) -> bytes:
     return msgspec.json.encode(AccuracyReply(**fields, mode=mode))
 
 
-def column_json(heatmap: Heatmap, mode: Mode, time_ms: int | None) -> bytes:
+def column_json(
+    heatmap: Heatmap, mode: Mode, time_ms: int | None, parts: str | None = None
+) -> bytes:
     """Return the exact column which holds a time; the newest when None.
 
     Raises
@@ -309,6 +346,7 @@ def column_json(heatmap: Heatmap, mode: Mode, time_ms: int | None) -> bytes:
             end_ms=start + (t + 1) * step, price_edges=heatmap.price_edges.tolist(),
             long_usd=_usd(heatmap.long_usd[t]), short_usd=_usd(heatmap.short_usd[t]),
             outside_long_usd=round(float(heatmap.outside_long_usd[t]), 2),
-            outside_short_usd=round(float(heatmap.outside_short_usd[t]), 2), **one,
+            outside_short_usd=round(float(heatmap.outside_short_usd[t]), 2),
+            parts=_parts(heatmap, parts, t), **one,
         )
     )  # fmt: skip

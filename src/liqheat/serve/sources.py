@@ -28,6 +28,7 @@ from liqheat.exchanges.simulated import SimulatedExchange
 from liqheat.market.instrument import SHIPPED
 from liqheat.market.units import DAY_MS
 from liqheat.service import Feed
+from liqheat.service import coin as coins
 from liqheat.service.feeds import Source
 from liqheat.store import FILE_NAME, Store
 
@@ -159,7 +160,9 @@ def open_replay(config: Config, say: Say, stack: contextlib.ExitStack) -> Feed:
 
 
 def open_for(config: Config, instrument: str, stack: contextlib.ExitStack) -> Store:
-    """Open for reading whichever store has an instrument's bars; the data folder's where none has.
+    """Open for reading whichever store has the bars of an instrument or a coin.
+
+    The data folder's where none has.
 
     Raises
     ------
@@ -172,9 +175,12 @@ def open_for(config: Config, instrument: str, stack: contextlib.ExitStack) -> St
         for folder in folders
         if (folder / FILE_NAME).exists()
     ]
+    coin = coins.coin_of(instrument)
     for store in stores:
-        if store.span("bars", instrument) is not None:
-            return store
+        for one in store.instruments():
+            own = (one.instrument.coin, one.instrument.exchange == coins.SIMULATED)
+            if "bars" in one.spans and (one.instrument.name == instrument or own == coin):
+                return store
     return stores[0] if stores else stack.enter_context(Store.open(config.folder, mode="r"))
 
 

@@ -22,6 +22,7 @@ from liqheat.errors import UnavailableError, UnknownInstrumentError
 from liqheat.exchanges.base import Exchange, Mode, State
 from liqheat.market.instrument import SHIPPED
 from liqheat.market.units import DAY_MS
+from liqheat.service.coin import coin_name, coin_of, nothing_of
 from liqheat.store import Span, Store, StoredInstrument
 
 ExchangeStateName = Literal["live", "late", "stale", "down", "refused"]
@@ -41,6 +42,8 @@ class ExchangeState(msgspec.Struct, frozen=True):
     state: ExchangeStateName
     age_ms: int | None
     detail: str = ""
+    #: Whether it is in what is shown; of a coin some may be switched off.
+    included: bool = True
 
 
 class CoverageFlags(msgspec.Struct, frozen=True):
@@ -71,6 +74,8 @@ class Status(msgspec.Struct, frozen=True, tag_field="type", tag="status"):
     warm_days: float = 0.0
     usd_scale: Literal["relative", "usd"] = "relative"
     last_price: float | None = None
+    #: The instrument whose candles are drawn.
+    candles_of: str | None = None
     exchanges: list[ExchangeState] = []
 
 
@@ -187,6 +192,11 @@ class Entry:
         return self.stored.instrument.exchange
 
     @property
+    def coin(self) -> tuple[str, bool]:
+        """Its coin, and whether it is simulated; see ``coin.coin_of``."""
+        return self.stored.instrument.coin, self.feed.kind == "simulated"
+
+    @property
     def source(self) -> Source | None:
         """What fills it in this process; None where nothing does."""
         found = self.feed.sources.get(self.exchange)
@@ -267,6 +277,32 @@ class Catalogue:
         raise UnknownInstrumentError(
             "unknown instrument", where="instrument", value=instrument[:80], do=do
         )
+
+    def members(self, name: str) -> list[Entry]:
+        """Return the entries of an instrument (one) or of a coin (those with bars).
+
+        Raises
+        ------
+        UnknownInstrumentError, UnavailableError
+            As ``find``.
+        """
+        coin = None if name in self._entries else coin_of(name)
+        if coin is not None:
+            found = [one for one in self.entries() if one.bars and one.coin == coin]
+            if found:
+                return found
+            if any(one.coin == coin for one in self.entries()):
+                raise nothing_of(name, None)
+        return [self.find(name)]
+
+    def coin_name(self, instrument: str) -> str:
+        """Return the name of the coin which an instrument belongs to; "" if it is unknown."""
+        found = self._entries.get(instrument)
+        return "" if found is None else coin_name(found.stored.instrument)
+
+    def is_coin(self, name: str) -> bool:
+        """Return whether a name is a coin's, not an instrument's."""
+        return name not in self._entries and coin_of(name) is not None
 
     def mode(self, entry: Entry) -> Mode:
         """Return what the instrument's data are."""

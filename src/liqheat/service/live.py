@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 
 from liqheat.engine.heatmap import Quality
 from liqheat.exchanges.base import Mode
+from liqheat.service.coin import joint_quality, total
 from liqheat.service.history import BarRow
-from liqheat.service.part import Built, BuiltPart, Inputs, Part, total
+from liqheat.service.part import Built, BuiltPart, Inputs, Part
 from liqheat.service.picture import (
     Delta,
     DeltaKind,
@@ -68,6 +69,7 @@ class LiveView:
     def adopt(self, built: Built) -> None:
         """Start again from a new build: other rows, or bars that were missing."""
         heatmap, self.window = built.parts[0].heatmap, built.window
+        self.params = built.params
         self.seq += 1
         self._outdated = False
         self.columns = n = len(heatmap.start_ms)
@@ -167,8 +169,11 @@ class LiveView:
 
     @property
     def quality(self) -> Quality:
-        """How far the lead can be trusted."""
-        return self.lead.quality
+        """How far it can be trusted."""
+        if len(self.parts) == 1:
+            return self.lead.quality
+        every = [one.quality for one in self.parts.values()]
+        return joint_quality(every, self.lead.name)
 
     @property
     def has(self) -> Inputs:
@@ -194,7 +199,7 @@ class LiveView:
             t0_ms=self.t0_ms, step_ms=self.step_ms,
             p_lo=self._scale[0], p_step=self._scale[1],
             v_min=self.v_max / 1e5, v_max=self.v_max, log_scale=self.query.scale == "log",
-            mode=self.mode, model=self.query.model, seq=self.seq,
+            mode=self.mode, model=self.params.model, seq=self.seq,
         )  # fmt: skip
 
     def advance(

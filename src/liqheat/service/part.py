@@ -9,18 +9,19 @@ faded ledger meanwhile) or ahead of it (it opened a column which the lead has no
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from liqheat.engine.heatmap import Heatmap, HeatmapParams, build_heatmap
+from liqheat.engine.heatmap import Heatmap, HeatmapParams
 from liqheat.engine.live import LiveHeatmap
+from liqheat.engine.weights import Weights
 from liqheat.market.instrument import Instrument
 from liqheat.service.history import BarRow, History
 from liqheat.service.query import Query
-from liqheat.service.window import Window, plan
+from liqheat.service.window import Member, Window, build_in, plan
 
 F32 = NDArray[np.float32]
 
@@ -54,18 +55,20 @@ class Built:
     """What a view starts from; the first part leads."""
 
     window: Window
+    params: HeatmapParams
     parts: tuple[BuiltPart, ...]
 
 
-def build_view(query: Query, history: History, instrument: Instrument) -> Built:
+def build_view(
+    query: Query, history: History, instrument: Instrument, weights: Sequence[Weights] = ()
+) -> Built:
     """Build the window of a live view of one instrument and the ledger that continues it."""
-    window, params = plan(query, history)
-    return Built(window, (build_part(window, params, history, instrument),))
+    window, params = plan(query, history, weights)
+    member = Member(instrument, history, weights)
+    return Built(window, params, (build_part(window, params, member),))
 
 
-def build_part(
-    window: Window, params: HeatmapParams, history: History, instrument: Instrument
-) -> BuiltPart:
+def build_part(window: Window, params: HeatmapParams, member: Member) -> BuiltPart:
     """Build one instrument of a view on a window and rows which are given.
 
     Raises
@@ -73,12 +76,11 @@ def build_part(
     BadInputError
         It has no bar in the window, or its bars are too long for the step.
     """
+    instrument, history, weights = member.instrument, member.history, member.weights
     bars = history.bars
-    heatmap = build_heatmap(
-        bars, instrument, params,
-        start_ms=window.start_ms, end_ms=window.end_ms, step_ms=window.step_ms,
-    )  # fmt: skip
-    live = LiveHeatmap(instrument, params, heatmap.price_edges, bars.interval_ms)
+    heatmap = build_in(window, params, history, instrument, weights)
+    learnt = weights if params.model == "calibrated" else ()
+    live = LiveHeatmap(instrument, params, heatmap.price_edges, bars.interval_ms, learnt)
     live.warm(bars)
     # Once here, in a thread: the first call loads machine code from disk.
     last = history[-1:].rows()[0]
@@ -192,19 +194,6 @@ class Part:
         self.usd[-count:], self.candles[-count:] = 0.0, np.nan
         self.columns = max(0, self.columns - count)
         self._filled = max(0, self._filled - count)
-
-
-def total(parts: Iterable[tuple[str, F32]]) -> F32:
-    """Return the float32 sum of ``(exchange, usd)``: within each exchange first, in order."""
-    groups: dict[str, F32] = {}
-    for exchange, usd in parts:
-        groups[exchange] = groups[exchange] + usd if exchange in groups else usd
-    out: F32 | None = None
-    for usd in groups.values():
-        out = usd if out is None else out + usd
-    if out is None:
-        raise ValueError("a sum of no parts")
-    return out
 
 
 def _merge(candle: tuple[float, ...] | None, bar: BarRow) -> tuple[float, ...]:

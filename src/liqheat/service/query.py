@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta
 
 from liqheat.engine.heatmap import HeatmapParams, Model
+from liqheat.engine.weights import Weights
 from liqheat.errors import BadInputError
 
 RangeName = Literal["12h", "24h", "48h", "3d", "1w", "2w", "1M", "3M", "6M", "1Y"]
 StepName = Literal["1m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d"]
 ScaleName = Literal["log", "linear"]
+ModelName = Literal["auto", "sharp", "zones", "calibrated"]
 
 
 class UnknownParameterError(BadInputError):
@@ -34,11 +36,24 @@ class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which heatmap: the parameters common to all routes and the WebSocket."""
 
     instrument: Annotated[
-        str, Meta(description="exchange:symbol, e.g. binance:BTCUSDT", max_length=80)
+        str,
+        Meta(
+            description="exchange:symbol, e.g. binance:BTCUSDT; or a coin over all "
+            "exchanges, e.g. BTC",
+            max_length=80,
+        ),
     ]
-    model: Annotated[Model, Meta(description="sharp: precise levels; zones: broad")] = (
-        "sharp"
-    )
+    exchanges: Annotated[
+        Annotated[str, Meta(max_length=200)] | None,
+        Meta(description="of a coin: only these, e.g. binance,okx"),
+    ] = None
+    model: Annotated[
+        ModelName,
+        Meta(
+            description="sharp: precise levels; zones: broad; calibrated: learnt weights; "
+            "auto: calibrated where there are weights, else sharp"
+        ),
+    ] = "auto"
     range: Annotated[RangeName, Meta(description="length of the window")] = "3d"
     step: Annotated[
         StepName | None, Meta(description="length of a column; chosen when not given")
@@ -59,11 +74,22 @@ class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Meta(description="the map as known then; nothing later is used"),
     ] = None
 
-    def params(self, price_min: float, price_max: float) -> HeatmapParams:
+    def model_for(self, weights: Sequence[Weights]) -> Model:
+        """Return the model for an instrument with these learnt weights.
+
+        A mixture of one's own leaves nothing to learn: with one, "auto" is sharp.
+        """
+        if self.model != "auto":
+            return self.model
+        return "calibrated" if weights and self.leverage is None else "sharp"
+
+    def params(
+        self, price_min: float, price_max: float, weights: Sequence[Weights] = ()
+    ) -> HeatmapParams:
         """Return the engine's parameters on a price grid."""
         return HeatmapParams(
-            model=self.model, price_min=price_min, price_max=price_max, bins=self.bins,
-            price_scale=self.scale, leverage=parse_leverage(self.leverage),
+            model=self.model_for(weights), price_min=price_min, price_max=price_max,
+            bins=self.bins, price_scale=self.scale, leverage=parse_leverage(self.leverage),
         )  # fmt: skip
 
     def check(self) -> None:
@@ -72,19 +98,14 @@ class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Raises
         ------
         BadInputError
-            A price or the leverage mixture is wrong, or the model has no weights yet.
+            A price or the leverage mixture is wrong.
         """
         if not self.instrument.isprintable():
             raise BadInputError(
                 "is no instrument", where="instrument", value=self.instrument,
                 do="give it as exchange:symbol",
             )  # fmt: skip
-        if self.model == "calibrated":
-            raise BadInputError(
-                "not available yet: there are no calibrated weights", where="model",
-                value=self.model, do="use sharp or zones",
-            )  # fmt: skip
-        HeatmapParams(model=self.model, price_min=self.price_min, price_max=self.price_max)
+        HeatmapParams(price_min=self.price_min, price_max=self.price_max)
         parse_leverage(self.leverage)
 
 

@@ -8,16 +8,26 @@ Needs no running service: the command line builds its files with ``build_stored`
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
+import msgspec
 import numpy as np
 
 from liqheat.engine.heatmap import Heatmap, HeatmapParams, build_heatmap
+from liqheat.engine.weights import Weights
 from liqheat.errors import BadInputError, UnavailableError
 from liqheat.market.instrument import Instrument
 from liqheat.market.units import DAY_MS, INTERVAL_MS, RANGE_MS, interval_name
+from liqheat.service.coin import (
+    SIMULATED,
+    CoinHeatmap,
+    choose_lead,
+    chosen_exchanges,
+    coin_of,
+    sum_heatmaps,
+)
 from liqheat.service.history import History, merge
 from liqheat.service.query import Query, StepName
 from liqheat.store import Store
@@ -171,41 +181,164 @@ def load_for(
     return known
 
 
-def plan(query: Query, history: History) -> tuple[Window, HeatmapParams]:
+def plan(
+    query: Query, history: History, weights: Sequence[Weights] = ()
+) -> tuple[Window, HeatmapParams]:
     """Return the columns and rows of a query over bars (warm-up included)."""
     first, last = int(history.start_ms[0]), int(history.end_ms[-1])
     interval = history.coarsest_ms(last - RANGE_MS[query.range])
     window = choose_window(query, interval, first, last)
-    return window, query.params(*choose_rows(query, history, window))
+    return window, query.params(*choose_rows(query, history, window), weights)
+
+
+def plan_coin(
+    query: Query, lead: History, others: Sequence[History], weights: Sequence[Weights] = ()
+) -> tuple[Window, HeatmapParams]:
+    """Return the columns and rows of a coin: the lead's, up to the newest bar of any.
+
+    Where no step is asked for, the columns are as long as the longest bars any of them has in
+    the window, so that all can be drawn.
+    """
+    every = [lead, *others]
+    first = min(int(one.start_ms[0]) for one in every)
+    last = max(int(one.end_ms[-1]) for one in every)
+    since = last - RANGE_MS[query.range]
+    shown = every if query.step is None else [lead]
+    interval = math.lcm(*(one.coarsest_ms(since) for one in shown))
+    window = choose_window(query, interval, first, last)
+    return window, query.params(*choose_rows(query, lead, window), weights)
 
 
 def build_for(
-    query: Query, history: History, instrument: Instrument, *, last_only: bool = False
-) -> Heatmap:
+    query: Query, history: History, instrument: Instrument,
+    weights: Sequence[Weights] = (), *, last_only: bool = False,
+) -> Heatmap:  # fmt: skip
     """Return the heatmap of a query; ``last_only``: its newest bar as the only column."""
-    window, params = plan(query, history)
+    window, params = plan(query, history, weights)
     bars = history.bars
     if last_only:
-        return build_heatmap(bars, instrument, params, start_ms=int(bars.start_ms[-1]))
+        start = int(bars.start_ms[-1])
+        window = Window(start, start + bars.interval_ms, bars.interval_ms, 1)
+    return build_in(window, params, history, instrument, weights)
+
+
+def build_in(
+    window: Window, params: HeatmapParams, history: History, instrument: Instrument,
+    weights: Sequence[Weights],
+) -> Heatmap:  # fmt: skip
+    """Return a heatmap on columns and rows which are given."""
+    learnt = weights if params.model == "calibrated" else ()
     return build_heatmap(
-        bars, instrument, params,
+        history.bars, instrument, params, weights=learnt,
         start_ms=window.start_ms, end_ms=window.end_ms, step_ms=window.step_ms,
     )  # fmt: skip
 
 
-def build_stored(store: Store, query: Query) -> Heatmap:
-    """Return the heatmap of a query from a store.
+@dataclass(frozen=True)
+class Member:
+    """One instrument of a coin: what it is, its bars, what was learnt of it."""
+
+    instrument: Instrument
+    history: History
+    weights: Sequence[Weights] = ()
+
+
+def lead_first(members: Sequence[Member]) -> list[Member]:
+    """Return the members as they are summed: the one that leads, the others by name."""
+    lead = choose_lead({one.instrument: one.history for one in members})
+    rest = [one for one in members if one.instrument != lead]
+    first = next(one for one in members if one.instrument == lead)
+    return [first, *sorted(rest, key=lambda one: one.instrument.name)]
+
+
+def build_coin(
+    query: Query, members: Sequence[Member], *, last_only: bool = False
+) -> CoinHeatmap:
+    """Return the sum of a coin's instruments; those which cannot be drawn are named in it.
+
+    Raises
+    ------
+    BadInputError
+        The window cannot be drawn even for the lead.
+    """
+    lead, *rest = lead_first(members)
+    window, params = plan_coin(query, lead.history, [m.history for m in rest], lead.weights)
+    if last_only:
+        step = lead.history.bars.interval_ms
+        start = int(lead.history.end_ms[-1]) - step
+        window = Window(start, start + step, step, 1)
+    built, notes = [], []
+    for member in (lead, *rest):
+        own = msgspec.structs.replace(params, model=query.model_for(member.weights))
+        try:
+            built.append(
+                build_in(window, own, member.history, member.instrument, member.weights)
+            )
+        except BadInputError as error:
+            if member is lead:
+                raise
+            notes.append(f"{member.instrument.name} is left out: {error.what}")
+    return sum_heatmaps(built, notes)
+
+
+def build_stored(
+    store: Store, query: Query, weights: Callable[[str], Sequence[Weights]] = lambda _: ()
+) -> Heatmap:
+    """Return the heatmap of a query, of an instrument or a coin, from a store.
 
     Raises
     ------
     UnknownInstrumentError, UnavailableError, BadInputError
         The instrument is unknown, has no bars, or the window cannot be drawn.
     """
-    instrument = store.instrument(query.instrument)
-    span = store.span("bars", query.instrument)
-    if span is None:
+    names = stored_members(store, query)
+    members = [
+        Member(
+            store.instrument(name),
+            load_for(store, msgspec.structs.replace(query, instrument=name), end_ms),
+            weights(name),
+        )
+        for name, end_ms in names.items()
+    ]
+    if names.keys() != {query.instrument}:
+        return build_coin(query, members)
+    [one] = members
+    return build_for(query, one.history, one.instrument, one.weights)
+
+
+def stored_members(store: Store, query: Query) -> dict[str, int]:
+    """Return the instruments with bars which a query is about, and where their bars end.
+
+    Raises
+    ------
+    UnknownInstrumentError, UnavailableError, BadInputError
+        As ``build_stored``.
+    """
+    held = {
+        one.instrument.name: (one.instrument, one.spans["bars"].end_ms)
+        for one in store.instruments()
+        if "bars" in one.spans
+    }
+    coin = None if query.instrument in held else coin_of(query.instrument)
+    found = {
+        name: end_ms
+        for name, (one, end_ms) in held.items()
+        if (one.coin, one.exchange == SIMULATED) == coin or name == query.instrument
+    }
+    if coin is None and query.exchanges is not None:
+        raise BadInputError(
+            "is for a coin over all exchanges", where="exchanges", value=query.exchanges,
+            do="ask for the coin, e.g. BTC, or leave it out",
+        )  # fmt: skip
+    if not found:
+        if coin is None or not any(one.coin == coin[0] for one, _ in held.values()):
+            store.instrument(query.instrument)
         raise UnavailableError(
             f"{query.instrument}: no bars are stored; import or collect some"
         )
-    bars = load_for(store, query, span.end_ms)
-    return build_for(query, bars, instrument)
+    wanted = chosen_exchanges(query.exchanges, (held[name][0].exchange for name in found))
+    return {
+        name: end_ms
+        for name, end_ms in found.items()
+        if wanted is None or held[name][0].exchange in wanted
+    }

@@ -10,18 +10,22 @@ block, what is not known about the weights as common to all blocks of an hour.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from liqheat.engine.learn import BLOCK_MS, CALIBRATED, gather, learn_day
-from liqheat.engine.params import bank_for
+from liqheat.engine import kernels
+from liqheat.engine.band import bands
+from liqheat.engine.learn import BLOCK_MS, CALIBRATED
+from liqheat.engine.params import bank_for, bar_matrix
 from liqheat.engine.sweeps import swept_components
 from liqheat.engine.weights import Weights, newest, weight_rows
-from liqheat.market.units import DAY_MS
+from liqheat.study.forecast import Snapshots, feed_share
 from liqheat.study.market import Market
+from liqheat.study.metrics import COARSE
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -29,6 +33,10 @@ I64 = NDArray[np.int64]
 #: An event of this part of the mean event size is counted as none: a Gamma density near 0 USD
 #: means nothing.
 FLOOR = 0.1
+#: Levels of the bands whose coverage is reported.
+LEVELS = (0.5, 0.8, 0.9)
+#: Snapshots from which the ratio of stock to flow is taken before a zone is judged.
+LEAST_EARLIER = 8
 HOUR_MS = 3_600_000
 
 
@@ -43,28 +51,6 @@ class HourBands:
     mean: F64
     variance: F64
     floor: F64
-
-
-def learned(market: Market) -> list[Weights]:
-    """Return the weights of each day from where scoring begins, each learnt from days before."""
-    evidence = gather(
-        market.bars, market.instrument, market.liquidations, covered=market.covered
-    )
-    out: list[Weights] = []
-    start: F64 | None = None
-    first = market.score_from_ms // DAY_MS * DAY_MS
-    for as_of in range(first, market.end_ms + 1, DAY_MS):
-        weights = learn_day(evidence, as_of, start=start)
-        if weights is not None:
-            out.append(weights)
-            start = np.append(weights.log_gain, weights.side_gain)
-    return out
-
-
-def feed_share(weights: Sequence[Weights], at_ms: I64) -> F64:
-    """Return the share of liquidated USD which the feed shows, as known at each time."""
-    shares = np.array([1.0, *(each.feed_share for each in weights)])
-    return np.asarray(shares[newest(weights, at_ms) + 1])
 
 
 def hour_bands(market: Market, weights: Sequence[Weights], hour_ms: I64) -> HourBands:
@@ -105,3 +91,46 @@ def _covariance(weights: Weights) -> F64:
     out = np.zeros((n, n))
     out[np.tril_indices(n)] = weights.covariance
     return out + np.tril(out, -1).T
+
+
+def zone_inside(
+    market: Market, weights: Sequence[Weights], snaps: Snapshots, true: F64
+) -> tuple[dict[float, F64], float]:
+    """Return, by level, whether the true zone lay in its band, and the stock over flow used.
+
+    Zones are coarse rows (50 bp) of the snapshots' maps; ``true`` of shape (t, rows) is the
+    notional of really open positions. A map speaks of what would be liquidated, the truth of
+    what is at risk: the ratio of the two, which stops and added margin make, is taken from
+    earlier snapshots (their geometric mean), so the first few are not judged.
+    """
+    bank, _ = bank_for(market.instrument, CALIBRATED)
+    rows, row_of = weight_rows(
+        weights, bank, market.instrument, "calibrated", snaps.time_ms
+    )
+    ledger, bars = kernels.new_ledger(bank), bar_matrix(market.bars)
+    ends = market.bars.start_ms + market.bars.interval_ms
+    inverse, seen = market.instrument.is_inverse, 0
+    coarse = true.reshape(len(true), -1, COARSE).sum(axis=2)
+    found: dict[float, list[F64]] = {level: [] for level in LEVELS}
+    logs: list[float] = []
+    for t, time in enumerate(snaps.time_ms):
+        seen = kernels.advance(
+            ledger, bank, inverse, market.bars.interval_ms, ends, bars, seen, int(time)
+        )
+        if row_of[t] == 0:
+            continue
+        one = weights[row_of[t] - 1]
+        mean = 0.0
+        for level in LEVELS:
+            band = bands(
+                ledger, bank, rows[row_of[t]], one, snaps.edges(t)[::COARSE], level,
+                int(time), inverse,
+            )  # fmt: skip
+            mean = float(band.mean_usd.sum())
+            if len(logs) >= LEAST_EARLIER:
+                at_risk = coarse[t] / math.exp(float(np.mean(logs)))
+                found[level].append((at_risk >= band.low_usd) & (at_risk <= band.high_usd))
+        if mean > 0 and coarse[t].sum() > 0:
+            logs.append(math.log(coarse[t].sum() / mean))
+    ratio = math.exp(float(np.mean(logs))) if logs else math.nan
+    return {level: np.array(rows_) for level, rows_ in found.items()}, ratio

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liqheat.engine.heatmap import Heatmap, HeatmapParams, Model, build_heatmap
+from liqheat.engine.learn import gather, learn_day
 from liqheat.engine.sweeps import swept
-from liqheat.engine.weights import Weights
-from liqheat.study.bands import feed_share, learned
+from liqheat.engine.weights import Weights, newest
+from liqheat.market.units import DAY_MS
 from liqheat.study.market import Market
 from liqheat.study.metrics import REACH_ROWS, ROW
 
@@ -87,6 +88,28 @@ def snapshots(market: Market) -> Snapshots:
         return Snapshots(times, index, centre, 0, 0)
     low = int(centre.min()) - REACH_ROWS
     return Snapshots(times, index, centre, low, int(centre.max()) + REACH_ROWS - low)
+
+
+def learned(market: Market) -> list[Weights]:
+    """Return the weights of each day from where scoring begins, each learnt from days before."""
+    evidence = gather(
+        market.bars, market.instrument, market.liquidations, covered=market.covered
+    )
+    out: list[Weights] = []
+    start: F64 | None = None
+    first = market.score_from_ms // DAY_MS * DAY_MS
+    for as_of in range(first, market.end_ms + 1, DAY_MS):
+        weights = learn_day(evidence, as_of, start=start)
+        if weights is not None:
+            out.append(weights)
+            start = np.append(weights.log_gain, weights.side_gain)
+    return out
+
+
+def feed_share(weights: Sequence[Weights], at_ms: I64) -> F64:
+    """Return the share of liquidated USD which the feed shows, as known at each time."""
+    shares = np.array([1.0, *(each.feed_share for each in weights)])
+    return np.asarray(shares[newest(weights, at_ms) + 1])
 
 
 def model_forecast(

@@ -36,6 +36,8 @@ class Measure(NamedTuple):
 #: Against really open positions of simulated markets.
 TRUTH_MEASURES = (
     Measure("r", "r", 2, "correlation with the true map, rows of 10 bp within ±10 %"),
+    Measure("turned", "turned", 2, "the same of the map turned over at the price: a swapped "
+            "direction would show here"),
     Measure("acc", "ACC", 2, "the same of log anomalies from each map's own mean by distance, "
             "rows of 50 bp: not helped by knowing the distance alone"),
     Measure("emd", "EMD %", 2, "how far mass must move to become the true map, % of price"),
@@ -46,6 +48,12 @@ TRUTH_MEASURES = (
             "USD liquidated in the next 6 h, given how far it went"),
     Measure("location", "place", 3, "where in the swept range: log of density over uniform, "
             "USD-weighted, nats"),
+    Measure("conv", "stock/flow", 2, "true positions at risk over what the map expects to be "
+            "liquidated, which stops and added margin make larger than 1"),
+    Measure("zone50", "in 50 %", 2, "share of 50 bp zones whose true USD, by that ratio of "
+            "earlier snapshots, lies within the 50 % band"),
+    Measure("zone80", "in 80 %", 2, "share within the 80 % band"),
+    Measure("zone90", "in 90 %", 2, "share within the 90 % band"),
 )  # fmt: skip
 #: Against realised liquidations.
 HAPPENED_MEASURES = (

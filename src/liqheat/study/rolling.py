@@ -15,9 +15,8 @@ from liqheat.engine.sweeps import swept
 from liqheat.errors import UnavailableError
 from liqheat.market.units import DAY_MS
 from liqheat.study import nulls, score
-from liqheat.study.bands import feed_share, learned
 from liqheat.study.figures import Estimate, ExchangeFigures, Rolling
-from liqheat.study.forecast import Forecast, snapshots
+from liqheat.study.forecast import Forecast, feed_share, learned, snapshots
 from liqheat.study.market import Bools, Market, Readable, stored
 
 F64 = NDArray[np.float64]

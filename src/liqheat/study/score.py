@@ -24,7 +24,7 @@ from liqheat.engine.weights import Weights
 from liqheat.errors import UnavailableError
 from liqheat.market.units import DAY_MS
 from liqheat.study import metrics
-from liqheat.study.bands import hour_bands
+from liqheat.study.bands import LEVELS, hour_bands, zone_inside
 from liqheat.study.figures import Estimate
 from liqheat.study.forecast import (
     SNAPSHOT_MS,
@@ -43,8 +43,6 @@ HOUR_MS = 3_600_000
 #: Fewer scored bars than this are no score.
 LEAST_BARS = 100
 #: What every model is compared with, draw by draw.
-#: Levels of the bands whose coverage is reported.
-LEVELS = (0.5, 0.8, 0.9)
 RIVALS = ("coinglass", "fresh range")
 #: Bars in the slices of a table (exchange, month, stretch) must be at least so many.
 LEAST_SLICE_BARS = 50
@@ -359,6 +357,13 @@ def score_truth(market: Market, forecasts: Sequence[Forecast], snaps: Snapshots)
     for forecast in [*forecasts, oracle]:
         if forecast.maps is not None and len(true):
             figures = _map_figures(forecast, true) | _window_figures(forecast.maps, windows)
+            if forecast.weights:
+                inside, ratio = zone_inside(market, forecast.weights, snaps, true)
+                figures["conv"] = ratio
+                for level, held in inside.items():
+                    figures[f"zone{round(level * 100)}"] = (
+                        float(held.mean()) if len(held) else math.nan
+                    )
             rows.append(Row(
                 forecast.name, forecast.kind, forecast.words,
                 {name: Estimate(value) for name, value in figures.items()},
@@ -377,6 +382,7 @@ def _map_figures(forecast: Forecast, true: F64) -> dict[str, float]:
 
     out = {
         "r": mean(metrics.pearson),
+        "turned": mean(lambda a, b: metrics.pearson(a[::-1], b)),
         "acc": metrics.pearson(
             metrics.log_anomalies(made).ravel(), metrics.log_anomalies(true).ravel()
         ) if made.any() else math.nan,
