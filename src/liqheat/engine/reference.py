@@ -86,6 +86,11 @@ class ReferenceLedger:
         )
         if amount > self.open_interest:
             amount = self.open_interest
+        self._enter(amount, high, low, close)
+        if end_ms % SLOW_MS == 0:
+            self._write_waiting()
+
+    def _enter(self, amount: float, high: float, low: float, close: float) -> None:
         self._entered += amount
         self._entered_at += amount * _bin(0.25 * (high + low + 2.0 * close))
         for k in range(len(self.bank.weight)):
@@ -95,8 +100,6 @@ class ReferenceLedger:
             for side in (0, 1):
                 for share, bins in self._entries(k, side, high, low, close):
                     self._deposit(k, side, amount * share, bins)
-        if end_ms % SLOW_MS == 0:
-            self._write_waiting()
 
     def _write_waiting(self) -> None:
         """Enter what slow components opened in a quarter of an hour at its mean."""
