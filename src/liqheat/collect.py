@@ -34,7 +34,7 @@ log = logging.getLogger("liqheat.collect")
 #: (exchange, ms of history fetched, ms in all), over all its instruments and kinds.
 Progress = Callable[[str, int, int], None]
 
-#: Ages at which history is cut into fetches [days]: the first day comes before the stream; the
+#: Ages at which history is cut into fetches [days]: the first day comes before all else; the
 #: second piece is what exchanges which keep 5,000 minutes can give as minutes.
 CUTS_DAYS, CHUNK_DAYS = (1.0, 3.4), 7.0
 #: What a batch may hold before it is written.
@@ -223,6 +223,8 @@ class _Run:
             sum(one.end_ms - one.start_ms for one in everything),
         )
         recent, older = pieces
+        if self._progress is not None:
+            self._progress(exchange.name, 0, self._all_ms)
         for piece in recent:
             await self._fetch(piece)
         self.bus.report(exchange.name, "live", "")
@@ -252,7 +254,11 @@ class _Run:
     # -- history -----------------------------------------------------------------------
 
     def plan(self, names: Sequence[str], now_ms: int) -> tuple[list[_Piece], list[_Piece]]:
-        """Return what is to be fetched before the stream, and each instrument's rest."""
+        """Return what is fetched before the stream, and beside it.
+
+        Before: the first instrument's last day, and what else would leave a hole which is not
+        seen again. Beside: the last day of the others, then each one's rest.
+        """
         if self.days <= 0:
             return [], []
         start = now_ms - int(self.days * DAY_MS)
@@ -266,13 +272,15 @@ class _Run:
                     # continued in order, before the stream adds to them.
                     tail = kind != "bars" and low > start and high == now_ms
                     for age, first, last in _cut(low, high, now_ms):
-                        rank = 0 if tail else age
-                        at = (place if rank else -1, rank, place * len(kinds) + order)
+                        stage = place if age and not tail else -1
+                        if tail or not (age or place):
+                            stage = -2
+                        at = (stage, 0 if tail else age, place * len(kinds) + order)
                         pieces.append((*at, _Piece(name, kind, first, last)))
         pieces.sort()
         return (
-            [piece for place, *_, piece in pieces if place < 0],
-            [piece for place, *_, piece in pieces if place >= 0],
+            [piece for stage, *_, piece in pieces if stage < -1],
+            [piece for stage, *_, piece in pieces if stage >= -1],
         )
 
     async def _fetch(self, piece: _Piece) -> None:

@@ -286,13 +286,14 @@ def test_relative_scale_is_said(page: Page, fake: Any) -> None:
     expect(page.locator(".legend-unit")).to_have_text("relative")
 
 
-def test_calibrated_model_is_disabled_with_a_reason(page: Page, fake: Any) -> None:
+def test_auto_model_says_which_one_it_is(page: Page, fake: Any) -> None:
     open_page(page)
-    button = page.locator(".controls button[data-value=calibrated]")
-    expect(button).to_have_attribute("aria-disabled", "true")
-    expect(button).to_have_attribute("title", re.compile("Not available yet"))
-    button.click(force=True)
-    expect(page).not_to_have_url(re.compile("calibrated"))
+    expect(page.locator(".controls .model-line")).to_have_text(re.compile(r"^Sharp\. "))
+    page.locator(".controls button[data-value=calibrated]").click()
+    expect(page).to_have_url(re.compile("m=calibrated"))
+    expect(page.locator(".controls .model-line")).to_have_text(
+        re.compile("^Weights learnt")
+    )
 
 
 def test_attribution_is_on_the_chart_and_in_about(page: Page, fake: Any) -> None:

@@ -171,6 +171,27 @@ def test_a_part_is_taken_in_later_or_left_out() -> None:
     assert not view.adopt_part(build_part(window, params, late))
 
 
+def test_exchanges_are_switched_without_building_anything() -> None:
+    view = view_of(members())
+    only = Query(**{**{n: getattr(QUERY, n) for n in QUERY.__struct_fields__},
+                    "exchanges": "okx,bybit"})  # fmt: skip
+    some = view.chosen(only, [NAMES[1], NAMES[2]])
+    assert list(some.parts) == ["bybit:BTCUSDT", "okx:BTC-USDT-SWAP"]
+    fresh = build_coin(only, members(names=NAMES[1:3]))
+    np.testing.assert_array_equal(usd(some), total_of(fresh))
+    whole = some.chosen(QUERY, NAMES)
+    assert list(whole.parts) == [SYMBOL, *sorted(NAMES[1:])]
+    for one in (view, some, whole):
+        for name in NAMES:
+            one.advance_all({name: (rows(name, N, N + 20), None)})
+    np.testing.assert_array_equal(usd(whole), usd(view))
+    fresh = build_coin(only, members(N + 20, NAMES[1:3]))
+    np.testing.assert_array_equal(usd(some)[-10:], total_of(fresh)[-10:])
+    picture = some.picture()
+    assert picture.candles[3, -1] == np.float32(fresh.close[-1])
+    assert view.chosen(QUERY, [*NAMES, "gate:BTC_USDT"]) is None
+
+
 @pytest.mark.parametrize(
     ("name", "found"),
     [("BTC", ("BTC", False)), ("btc", ("BTC", False)), ("simulated:ETH", ("ETH", True)),

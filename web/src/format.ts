@@ -64,7 +64,7 @@ export function formatStep(ms: number): string {
   return `${min / 1440}d`;
 }
 
-/** "binance:BTCUSDT" -> exchange and contract. */
+/** "binance:BTCUSDT" -> exchange and contract; a coin's name has no exchange. */
 export function splitSymbol(symbol: string): { exchange: string; contract: string } {
   const at = symbol.indexOf(':');
   if (at < 0) return { exchange: '', contract: symbol };

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { DEFAULTS, formatQuery, parseQuery, type Query } from '../src/state/query';
+import { DEFAULTS, formatQuery, parseQuery, switched, type Query } from '../src/state/query';
 
 describe('URL state', () => {
   it('is empty for the defaults', () => {
@@ -10,7 +10,8 @@ describe('URL state', () => {
 
   it('reproduces every choice', () => {
     const chosen: Query = {
-      instrument: 'bybit:ETHUSDT',
+      instrument: 'ETH',
+      exchanges: 'bybit,okx',
       range: '1M',
       model: 'zones',
       step: '4h',
@@ -26,7 +27,8 @@ describe('URL state', () => {
     };
     const text = formatQuery(chosen);
     expect(parseQuery(text)).toEqual(chosen);
-    expect(text).toContain('s=bybit:ETHUSDT');
+    expect(text).toContain('s=ETH&ex=bybit,okx');
+    expect(formatQuery({ ...DEFAULTS, instrument: 'bybit:ETHUSDT' })).toBe('?s=bybit:ETHUSDT');
     expect(text).toContain('thr=0.0625-0.9');
   });
 
@@ -37,6 +39,7 @@ describe('URL state', () => {
 
   it.each([
     ['?r=9y&m=best&step=7m&scale=cube&pal=rainbow&bins=7&tz=mars', DEFAULTS],
+    ['?ex=<b>', DEFAULTS],
     ['?thr=0.9-0.1', DEFAULTS],
     ['?thr=a-b', DEFAULTS],
     ['?thr=0.2', { ...DEFAULTS, lo: 0.2, hi: 1 }],
@@ -44,6 +47,14 @@ describe('URL state', () => {
     ['?thr=0.2-2', DEFAULTS],
   ])('falls back on %s', (search, expected) => {
     expect(parseQuery(search)).toEqual(expected);
+  });
+
+  it('switches exchanges on and off, and says nothing where all are on', () => {
+    const all = ['binance', 'bybit', 'okx'];
+    expect(switched(all, all, 'bybit')).toBe('binance,okx');
+    expect(switched(['binance', 'okx'], all, 'bybit')).toBe('');
+    expect(switched(['okx'], all, 'binance')).toBe('binance,okx');
+    expect(switched(['binance', 'okx', 'gone'], all, 'okx')).toBe('binance');
   });
 
   it('keeps the keys of others', () => {

@@ -45,6 +45,7 @@ const append = (seq: number): ArrayBuffer => frame(2, seq, new Uint8Array(24 + 8
 
 const wanted = {
   instrument: 'binance:BTCUSDT',
+  exchanges: null,
   model: 'sharp',
   range: '3d',
   step: null,

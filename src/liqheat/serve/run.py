@@ -348,18 +348,18 @@ async def _try_exchanges(
     shown.remark = f"No exchange can be reached; {trying}."
     while not await _reached(real, 60.0):
         log.info("no_exchange_reached")
-    found = ", ".join(name for name, one in real.sources.items() if one.state == "live")
+    found = ", ".join(name for name, one in real.sources.items() if one.answered)
     stand_in.say(f"liqheat: {found} can be reached; its data are live")
     real_now = f"{found} can be reached now: choose a real instrument."
     shown.remark = "" if shown is real else real_now
 
 
 async def _reached(real: Feed, seconds: float) -> bool:
-    """Wait until an exchange is live; False where none is after that time."""
+    """Wait until an exchange has answered; False where none has after that time."""
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     while loop.time() < until:
-        if any(one.state == "live" for one in real.sources.values()):
+        if any(one.answered for one in real.sources.values()):
             return True
         await asyncio.sleep(0.1)
     return False

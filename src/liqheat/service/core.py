@@ -115,7 +115,7 @@ class Service(Honesty):
             view = await asyncio.shield(task)
             # Only now, so that a view is never kept up to date for those who left meanwhile.
             if query not in market.views:
-                view.advance_all(self._news(view, view.parts))
+                view.advance_all(self._news(view, view.every))
                 market.views[query] = Watched(view, [])
         watched = market.views[query]
         watched.listeners.append(listener)
@@ -135,6 +135,14 @@ class Service(Honesty):
 
     async def _open(self, query: Query) -> LiveView:
         entries = await self.members(query)
+        names = [one.name for one in entries]
+        alike = msgspec.structs.replace(query, exchanges=None)
+        for watched in self.market(query.instrument).views.values():
+            held = watched.view
+            if msgspec.structs.replace(held.query, exchanges=None) == alike:
+                found = held.chosen(query, names)
+                if found is not None:
+                    return found
         return LiveView(query, self.mode(query), await self._build(query, entries))
 
     async def _build(self, query: Query, entries: Sequence[Entry]) -> Built:
@@ -167,7 +175,8 @@ class Service(Honesty):
         found = await asyncio.gather(
             *(self.in_thread(functools.partial(build, one)) for one in members)
         )
-        return Built(window, params, tuple(one for one in found if one is not None))
+        parts = tuple(one for one in found if one is not None)
+        return Built(window, params, parts, frozenset(m.instrument.name for m in members))
 
     async def _rebuild(self, watched: Watched) -> None:
         view, loop = watched.view, asyncio.get_running_loop()
@@ -234,13 +243,13 @@ class Service(Honesty):
 
     def _catch_up(self, view: LiveView) -> None:
         name = view.query.instrument
-        self.market(name).dirty.update(view.parts)
+        self.market(name).dirty.update(view.every)
         self._schedule(name)
 
     def _news(self, view: LiveView, names: Iterable[str]) -> dict[str, News]:
         out: dict[str, News] = {}
         for name in names:
-            part = view.parts.get(name)
+            part = view.every.get(name)
             if part is not None:
                 tape = self.market(name).tape
                 out[name] = (tape.after(part.end_ms), tape.progress)

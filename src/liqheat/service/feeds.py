@@ -144,6 +144,12 @@ class Source:
     #: Of its history, fetched and wanted [ms].
     fetched: tuple[int, int] = (0, 0)
 
+    @property
+    def answered(self) -> bool:
+        """Whether it has told what it has, and has not failed since."""
+        told = self.state == "live" or self.fetched[1] > 0
+        return told and self.state not in ("down", "refused")
+
 
 @dataclass(eq=False)
 class Feed(Source):
@@ -308,7 +314,8 @@ class Catalogue:
         """Return what the instrument's data are."""
         if entry.feed.kind != "real":
             return entry.feed.kind
-        if entry.source is not None and entry.source.heard_ms is not None:
+        source = entry.source
+        if source is not None and (source.heard_ms is not None or source.answered):
             return "live"
         age = self._data_age(entry)
         return "live" if age is not None and age <= RECORDED_AGE_MS else "replay"
@@ -335,6 +342,8 @@ class Catalogue:
             age = max(0, self._clock_ms() - data_ms)
         interval = (entry.bars.interval_ms if entry.bars else None) or 60_000
         fresh: ExchangeStateName = freshness(age, interval)
+        if entry.bars is None and source is not None:
+            fresh = _state_name(source.state)
         if source is not None and source.state in ("down", "refused"):
             fresh = "refused" if source.state == "refused" else "down"
         return ExchangeState(entry.exchange, fresh, age, self.note(entry))

@@ -17,7 +17,8 @@ before gives exactly the codes of a picture taken now.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import copy
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +70,7 @@ class LiveView:
     def adopt(self, built: Built) -> None:
         """Start again from a new build: other rows, or bars that were missing."""
         heatmap, self.window = built.parts[0].heatmap, built.window
-        self.params = built.params
+        self.params, self.asked = built.params, built.asked
         self.seq += 1
         self._outdated = False
         self.columns = n = len(heatmap.start_ms)
@@ -80,9 +81,38 @@ class LiveView:
         self._scale = price_scale(edges, log_scale=self.query.scale == "log")
         room = max(self._most() + MAX_DELTAS + 1, n)
         self.parts = {one.name: Part(one, room) for one in built.parts}
+        #: Parts which are not shown, but kept up to date for ``chosen``.
+        self.spare: dict[str, Part] = {}
         self._candles = np.full((room, 5), np.nan, np.float32)
         self._candles[:n] = self.lead.candles[:n]
         self._sum()
+
+    @property
+    def every(self) -> dict[str, Part]:
+        """All parts, shown or not."""
+        return {**self.parts, **self.spare}
+
+    def chosen(self, query: Query, names: Sequence[str]) -> LiveView | None:
+        """Return a view of these of its instruments, without building anything.
+
+        None where one of them was not asked for here, or the view is outdated.
+        """
+        every = self.every
+        known = all(name in every or name in self.asked for name in names)
+        names = [name for name in names if name in every]
+        ready = [name for name in names if every[name].columns == self.columns]
+        if self.outdated or not ready or not known:
+            return None
+        out = copy.copy(self)
+        lead = max(ready, key=lambda name: (not every[name].inverse, every[name].traded()))
+        order = [lead, *sorted(name for name in names if name != lead)]
+        copies = copy.deepcopy(every)
+        out.query, out.seq = query, 1
+        out.parts = {name: copies[name] for name in order}
+        out.spare = {name: part for name, part in copies.items() if name not in names}
+        out._candles = out.lead.candles[: len(self._candles)].copy()
+        out._sum()
+        return out
 
     def _sum(self) -> None:
         # One part is its own sum; several have one array more.
@@ -91,7 +121,12 @@ class LiveView:
         else:
             self._usd = np.zeros_like(self.lead.usd)
             self._usd[: self.columns] = self._total(slice(self.columns))
+        self._fit()
         self._recode()
+
+    def _fit(self) -> None:
+        more = ((0, max(0, len(self._usd) - len(self._candles))), (0, 0))
+        self._candles = np.pad(self._candles, more, constant_values=np.nan)
 
     def _total(self, rows: slice | int) -> F32:
         return total((one.exchange, one.usd[rows]) for one in self.parts.values())
@@ -110,6 +145,8 @@ class LiveView:
         part = Part(built, len(self._usd) + max(shift, 0))
         part.drop(shift)
         # Bars which came while it was built are taken in with the next news of it.
+        self.spare.pop(part.name, None)
+        self.asked |= {part.name}
         parts = {**self.parts, part.name: part}
         order = [self.lead.name, *sorted(name for name in parts if name != self.lead.name)]
         self.parts = {name: parts[name] for name in order}
@@ -218,9 +255,11 @@ class LiveView:
         self._overflow = False
         columns, touched = self.lead.columns, set[int]()
         for name, (closed, progress) in news.items():
-            part = self.parts.get(name)
-            if part is not None and not (part is self.lead and self._outdated):
-                touched |= part.advance(closed, progress, self.t0_ms, self.step_ms)
+            part = self.every.get(name)
+            if part is None or (part is self.lead and self._outdated):
+                continue
+            changed = part.advance(closed, progress, self.t0_ms, self.step_ms)
+            touched |= changed if name in self.parts else set()
         if self.lead.columns > columns:
             touched |= self._fill_others()
         for column in sorted(touched):
@@ -231,14 +270,15 @@ class LiveView:
     def _fill_others(self) -> set[int]:
         """Let parts without news show their faded ledger in the newest columns."""
         out = set[int]()
-        for part in list(self.parts.values())[1:]:
-            out |= part.fill(
+        for name, part in list(self.every.items())[1:]:
+            filled = part.fill(
                 self.lead.columns, self.lead.shown_end_ms, self.t0_ms, self.step_ms
             )
+            out |= filled if name in self.parts else set()
         return out
 
     def _show(self, column: int, deltas: list[Delta]) -> None:
-        if column >= len(self._usd):
+        if column >= min(len(self._usd), len(self._codes)):
             self._grow()
         usd = self._total(column)
         codes = to_codes(usd, self.v_max)
@@ -277,7 +317,7 @@ class LiveView:
 
     def _drop_oldest(self) -> None:
         drop = self.columns - self.window.wanted
-        for part in self.parts.values():
+        for part in self.every.values():
             part.drop(drop)
         self._candles[: self.columns - drop] = self._candles[drop : self.columns].copy()
         self.columns -= drop

@@ -57,6 +57,8 @@ class Built:
     window: Window
     params: HeatmapParams
     parts: tuple[BuiltPart, ...]
+    #: Instruments of a coin which were asked for; those which cannot be drawn are no parts.
+    asked: frozenset[str] = frozenset()
 
 
 def build_view(
@@ -104,6 +106,7 @@ class Part:
     def __init__(self, built: BuiltPart, room: int) -> None:
         heatmap = built.heatmap
         self.name, self.exchange = built.name, heatmap.instrument.exchange
+        self.inverse = heatmap.instrument.is_inverse
         self.live, self.quality, self.has = built.live, heatmap.quality, built.has
         self.first_bar_ms = built.first_bar_ms
         self.outdated = False
@@ -123,6 +126,11 @@ class Part:
     def end_ms(self) -> int:
         """End of the last closed bar."""
         return self.live.end_ms or 0
+
+    def traded(self) -> float:
+        """Return what was traded in the columns shown [USD]."""
+        shown = self.candles[: self.columns]
+        return float(np.nansum(shown[:, 3] * shown[:, 4]))
 
     def advance(
         self, closed: Iterable[BarRow], progress: BarRow | None, t0_ms: int, step_ms: int

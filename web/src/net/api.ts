@@ -59,7 +59,7 @@ export interface ExactColumn {
 }
 
 export function fetchColumn(
-  { instrument, model, range, step, bins, scale }: Subscription,
+  { instrument, exchanges, model, range, step, bins, scale }: Subscription,
   timeMs: number,
   priceMin: number,
   priceMax: number,
@@ -68,6 +68,7 @@ export function fetchColumn(
   const facts = { instrument, model, range, bins, scale, t: timeMs, price_min: priceMin, price_max: priceMax };
   const q = new URLSearchParams(Object.entries(facts).map(([key, value]) => [key, String(value)]));
   if (step !== null) q.set('step', step);
+  if (exchanges !== null) q.set('exchanges', exchanges);
   return getJson(`column?${q.toString()}`, signal);
 }
 

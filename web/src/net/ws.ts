@@ -27,6 +27,8 @@ const BACKOFF_LAST_MS = 30_000;
 
 export interface Subscription {
   readonly instrument: string;
+  /** Of a coin: only these, comma between; null is all. */
+  readonly exchanges: string | null;
   readonly model: string;
   readonly range: string;
   readonly step: string | null;
@@ -39,6 +41,8 @@ export interface ExchangeStatus {
   readonly state: 'live' | 'late' | 'stale' | 'down' | 'refused';
   readonly age_ms: number | null;
   readonly detail?: string | null;
+  /** Whether it is in the picture; of a coin some may be switched off. */
+  readonly included?: boolean;
 }
 
 export interface Status {
@@ -58,6 +62,8 @@ export interface Status {
   readonly warm_days: number;
   readonly usd_scale: 'relative' | 'usd';
   readonly last_price: number | null;
+  /** The instrument whose candles are drawn. */
+  readonly candles_of?: string | null;
   readonly exchanges: readonly ExchangeStatus[];
   readonly note?: string | null;
 }

@@ -260,9 +260,39 @@ export const lastPrice = computed<number>(() => {
   return m && m.width > 0 ? m.closeAt(m.width - 1) : (status.value?.last_price ?? NaN);
 });
 
-export const instrument = computed<Instrument | undefined>(() =>
-  instruments.value?.find((row) => row.instrument === wanted.value?.instrument),
-);
+/** A coin over all its instruments. */
+export interface Coin {
+  readonly name: string;
+  readonly coin: string;
+  readonly simulated: boolean;
+  readonly count: number;
+}
+
+/** The coins with more than one instrument that has bars; made-up ones are apart. */
+export function coinsOf(list: readonly Instrument[]): Coin[] {
+  const found = new Map<string, Coin>();
+  for (const { exchange, coin, bars } of list) {
+    if (bars === 0) continue;
+    const simulated = exchange === 'simulated';
+    const name = simulated ? `simulated:${coin}` : coin;
+    found.set(name, { name, coin, simulated, count: (found.get(name)?.count ?? 0) + 1 });
+  }
+  return [...found.values()].filter((coin) => coin.count > 1);
+}
+
+/** The instrument shown; of a coin the one whose candles are drawn. */
+export const instrument = computed<Instrument | undefined>(() => {
+  const name = wanted.value?.instrument;
+  const find = (one?: string | null): Instrument | undefined =>
+    instruments.value?.find((row) => row.instrument === one);
+  return find(name) ?? find(status.value?.candles_of);
+});
+
+/** Whether a coin over all exchanges is shown. */
+export const isCoin = computed<boolean>(() => {
+  const name = wanted.value?.instrument;
+  return !!name && !!instruments.value && !instruments.value.some((row) => row.instrument === name);
+});
 
 export const mode = computed<Status['mode']>(() =>
   pictureMode.value !== 'live' ? pictureMode.value : (status.value?.mode ?? 'live'),

@@ -1,7 +1,7 @@
 /**
  * The address bar is the state: whatever a person chose is in the query string.
  *
- *     ?s=binance:BTCUSDT&r=3d&m=sharp&step=5m&thr=0.05-0.9&scale=sqrt&ax=log&tz=local&pal=viridis&prof=0&liq=0
+ *     ?s=BTC&ex=binance,okx&r=3d&m=sharp&step=5m&thr=0.05-0.9&scale=sqrt&ax=log&tz=local&pal=viridis&prof=0
  *
  * Defaults are left out, unknown values fall back to them, unknown keys are kept. Dragging
  * replaces the history entry, choosing pushes one, back and forward read it again.
@@ -14,7 +14,7 @@ import type { Zone } from '../engine/axis';
 
 export const RANGES = ['12h', '24h', '48h', '3d', '1w', '2w', '1M', '3M', '6M', '1Y'] as const;
 export const STEPS = ['1m', '5m', '15m', '30m', '1h', '2h', '4h', '6h', '12h', '1d'] as const;
-export const MODELS = ['sharp', 'zones', 'calibrated'] as const;
+export const MODELS = ['auto', 'sharp', 'zones', 'calibrated'] as const;
 export const TRANSFERS = ['sqrt', 'linear', 'log'] as const;
 export const PALETTES = ['viridis', 'inferno', 'cividis'] as const;
 
@@ -23,8 +23,10 @@ export type Step = (typeof STEPS)[number];
 export type Model = (typeof MODELS)[number];
 
 export interface Query {
-  /** "" until the instrument list has chosen one. */
+  /** A contract, or a coin over all exchanges; "" until the instrument list has chosen one. */
   readonly instrument: string;
+  /** Of a coin: the exchanges shown, comma between; "" is all. */
+  readonly exchanges: string;
   readonly range: Range;
   readonly model: Model;
   /** null = the server chooses. */
@@ -44,8 +46,9 @@ export interface Query {
 
 export const DEFAULTS: Query = {
   instrument: '',
+  exchanges: '',
   range: '3d',
-  model: 'sharp',
+  model: 'auto',
   step: null,
   lo: null,
   hi: 1,
@@ -58,7 +61,7 @@ export const DEFAULTS: Query = {
   bins: 400,
 };
 
-const KEYS = ['s', 'r', 'm', 'step', 'thr', 'scale', 'pal', 'ax', 'tz', 'prof', 'liq', 'bins'] as const;
+const KEYS = ['s', 'ex', 'r', 'm', 'step', 'thr', 'scale', 'pal', 'ax', 'tz', 'prof', 'liq', 'bins'] as const;
 
 function oneOf<T extends string>(list: readonly T[], value: string | null, fallback: T): T {
   return list.includes(value as T) ? (value as T) : fallback;
@@ -78,6 +81,7 @@ export function parseQuery(search: string): Query {
   const bins = Number(q.get('bins'));
   return {
     instrument: q.get('s') ?? '',
+    exchanges: /^[a-z0-9_,-]{1,200}$/.test(q.get('ex') ?? '') ? q.get('ex')! : DEFAULTS.exchanges,
     range: oneOf(RANGES, q.get('r'), DEFAULTS.range),
     model: oneOf(MODELS, q.get('m'), DEFAULTS.model),
     step: STEPS.includes(step as Step) ? (step as Step) : null,
@@ -105,6 +109,7 @@ export function formatQuery(query: Query, search = ''): string {
     if (!usual) q.set(key, value);
   };
   put('s', query.instrument, query.instrument === '');
+  put('ex', query.exchanges, query.exchanges === '');
   put('r', query.range, query.range === DEFAULTS.range);
   put('m', query.model, query.model === DEFAULTS.model);
   put('step', query.step ?? '', query.step === null);
@@ -116,9 +121,15 @@ export function formatQuery(query: Query, search = ''): string {
   put('prof', '0', query.profile);
   put('liq', '0', query.realised);
   put('bins', String(query.bins), query.bins === DEFAULTS.bins);
-  // A colon is legal in a query and reads better than %3A.
-  const text = q.toString().replaceAll('%3A', ':');
+  // Colons and commas are legal in a query and read better than %3A.
+  const text = q.toString().replaceAll('%3A', ':').replaceAll('%2C', ',');
   return text === '' ? '' : `?${text}`;
+}
+
+/** The exchanges shown once one of `all` is switched; "" where all or none would be left. */
+export function switched(shown: readonly string[], all: readonly string[], name: string): string {
+  const on = all.filter((one) => (one === name) !== shown.includes(one));
+  return on.length === all.length ? '' : on.join(',');
 }
 
 export const query = signal<Query>({ ...DEFAULTS });

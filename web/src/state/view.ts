@@ -14,6 +14,7 @@ import { formatPrice, splitSymbol } from '../format';
 import {
   autoLow,
   clipUsd,
+  coinsOf,
   instrument,
   instruments,
   lastPrice,
@@ -66,7 +67,8 @@ const DEFAULT_SYMBOL = 'binance:BTCUSDT';
 function chooseSymbol(): void {
   const list = instruments.value;
   if (query.value.instrument !== '' || !list || list.length === 0) return;
-  const has = (name: string): boolean => list.some((row) => row.instrument === name);
+  const coins = coinsOf(list).map((coin) => coin.name);
+  const has = (name: string): boolean => coins.includes(name) || list.some((row) => row.instrument === name);
   const bitcoin = list.find((row) => row.coin === 'BTC') ?? list[0];
   const last = prefs.peek().lastSymbol;
   const chosen = has(last) ? last : has(DEFAULT_SYMBOL) ? DEFAULT_SYMBOL : bitcoin.instrument;
@@ -75,7 +77,8 @@ function chooseSymbol(): void {
 
 const subscription = computed(() => {
   const { instrument: name, model, range, step, bins } = query.value;
-  return JSON.stringify({ instrument: name, model, range, step, bins, scale: 'log' });
+  const exchanges = query.value.exchanges || null;
+  return JSON.stringify({ instrument: name, exchanges, model, range, step, bins, scale: 'log' });
 });
 
 export function startView(): void {

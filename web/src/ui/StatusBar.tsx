@@ -4,6 +4,7 @@ import { formatAge, formatPrice, formatUsd, splitSymbol } from '../format';
 import {
   ageMs,
   health,
+  isCoin,
   lastLiquidation,
   link,
   mode,
@@ -15,6 +16,7 @@ import {
 } from '../state/live';
 import type { ExchangeStatus } from '../net/ws';
 import { formatTime } from '../engine/axis';
+import { setQuery, switched } from '../state/query';
 import { chart, zone } from '../state/view';
 
 /** `short` stands beside the badge, which says recorded, simulated or replay already. */
@@ -55,13 +57,59 @@ const TONE: Record<ExchangeStatus['state'], string> = {
   refused: 'red',
 };
 
-function Exchange({ row }: { row: ExchangeStatus }) {
+function words(row: ExchangeStatus): string {
+  if (row.state === 'live') return row.exchange;
   const age = row.age_ms === null ? '' : ` ${formatAge(row.age_ms)}`;
+  return `${row.exchange} ${row.state}${age}`;
+}
+
+function Exchange({ row }: { row: ExchangeStatus }) {
   return (
-    <span class={`chip ${TONE[row.state]}`} title={row.detail ?? `${row.exchange}: ${row.state}`}>
+    <span class={`chip ${TONE[row.state]}`} title={row.detail || `${row.exchange}: ${row.state}`}>
       <i aria-hidden="true" />
-      {row.exchange} {row.state === 'live' ? '' : row.state}
-      {age}
+      {words(row)}
+    </span>
+  );
+}
+
+/** Of a coin: each exchange is switched on and off; one without data has nothing to switch. */
+function Switch({ row, all, shown }: { row: ExchangeStatus; all: readonly string[]; shown: readonly string[] }) {
+  const on = row.included !== false;
+  const next = switched(shown, all, row.exchange);
+  const last = on && shown.length === 1;
+  const what = last ? 'the only one shown' : on ? 'click to leave it out' : 'click to add it';
+  return (
+    <button
+      type="button"
+      class={`chip switch ${on ? TONE[row.state] : 'off'}`}
+      aria-pressed={on}
+      aria-disabled={last}
+      data-exchange={row.exchange}
+      title={`${row.exchange}: ${what}.${row.detail ? ` ${row.detail}` : ''}`}
+      onClick={() => !last && setQuery({ exchanges: next }, 'push')}
+    >
+      <i aria-hidden="true" />
+      {words(row)}
+    </button>
+  );
+}
+
+/** A chip an exchange: how fresh it is, and of a coin whether it is added up. */
+export function Exchanges() {
+  const rows = status.value?.exchanges ?? [];
+  const held = rows.filter((row) => row.age_ms !== null);
+  if (!isCoin.value || held.length < 2) return rows.map((row) => <Exchange key={row.exchange} row={row} />);
+  const all = held.map((row) => row.exchange);
+  const shown = held.filter((row) => row.included !== false).map((row) => row.exchange);
+  return (
+    <span class="switches" role="group" aria-label="Exchanges added up">
+      {rows.map((row) =>
+        row.age_ms === null ? (
+          <Exchange key={row.exchange} row={row} />
+        ) : (
+          <Switch key={row.exchange} row={row} all={all} shown={shown} />
+        ),
+      )}
     </span>
   );
 }
@@ -112,7 +160,7 @@ export function StatusBar() {
   return (
     <footer class={link.value.phase === 'down' ? 'status unknown' : 'status'}>
       <LinkChip />
-      {!recorded.value && s?.exchanges.map((row) => <Exchange key={row.exchange} row={row} />)}
+      {(isCoin.value || !recorded.value) && <Exchanges />}
       <Coverage />
       <LastLiquidation />
       <span class="caption">

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 
 import { formatAge, splitSymbol } from '../format';
 import type { Instrument } from '../net/api';
-import { instruments, nowMs, refreshInstruments } from '../state/live';
+import { coinsOf, instruments, nowMs, refreshInstruments, type Coin } from '../state/live';
 import { setQuery } from '../state/query';
 import { panel, symbol } from '../state/view';
 import { Dialog } from './Dialog';
@@ -27,9 +27,35 @@ export function filterInstruments(list: readonly Instrument[], text: string): In
   });
 }
 
-function choose(row: Instrument): void {
+/** Coins whose name has every word, "all exchanges" included. */
+export function filterCoins(list: readonly Coin[], text: string): Coin[] {
+  const words = text.toLowerCase().split(/[\s:/]+/).filter(Boolean);
+  return list.filter((coin) => words.every((word) => `${coin.name} all exchanges`.toLowerCase().includes(word)));
+}
+
+function choose(name: string): void {
   panel.value = null;
-  setQuery({ instrument: row.instrument }, 'push');
+  setQuery({ instrument: name, exchanges: '' }, 'push');
+}
+
+function CoinRow(props: { coin: Coin; active: boolean; id: string }) {
+  const { coin } = props;
+  return (
+    <li
+      id={props.id}
+      role="option"
+      aria-selected={props.active}
+      data-symbol={coin.name}
+      onClick={() => choose(coin.name)}
+    >
+      <strong>{coin.coin}</strong>
+      <span class="muted">{coin.simulated ? 'simulated' : 'all exchanges'}</span>
+      <span class="muted history">the sum of {coin.count} contracts</span>
+      <span class="kinds">
+        <abbr title="added up over all exchanges">SUM</abbr>
+      </span>
+    </li>
+  );
 }
 
 function Row(props: { row: Instrument; active: boolean; id: string }) {
@@ -42,7 +68,7 @@ function Row(props: { row: Instrument; active: boolean; id: string }) {
       role="option"
       aria-selected={props.active}
       data-symbol={row.instrument}
-      onClick={() => choose(row)}
+      onClick={() => choose(row.instrument)}
     >
       <strong>{splitSymbol(row.instrument).contract}</strong>
       <span class="muted">{row.exchange}</span>
@@ -62,19 +88,23 @@ export function SymbolPicker() {
   const [text, setText] = useState('');
   const [active, setActive] = useState(0);
   const list = useRef<HTMLUListElement>(null);
+  const coins = filterCoins(coinsOf(instruments.value ?? []), text);
   const rows = filterInstruments(instruments.value ?? [], text).slice(0, SHOWN);
-  const at = Math.min(active, Math.max(0, rows.length - 1));
+  const names = [...coins.map((coin) => coin.name), ...rows.map((row) => row.instrument)];
+  const at = Math.min(active, Math.max(0, names.length - 1));
   const open = panel.value === 'symbols';
   useEffect(() => {
     setText('');
     if (open) void refreshInstruments();
-    setActive(Math.max(0, (instruments.peek() ?? []).findIndex((r) => r.instrument === symbol.peek())));
+    const held = instruments.peek() ?? [];
+    const every = [...coinsOf(held).map((coin) => coin.name), ...held.map((row) => row.instrument)];
+    setActive(Math.max(0, every.indexOf(symbol.peek())));
   }, [open]);
   useEffect(() => list.current?.children[at]?.scrollIntoView({ block: 'nearest' }), [at]);
   const onKey = (event: KeyboardEvent): void => {
-    if (event.key === 'ArrowDown') setActive(Math.min(at + 1, rows.length - 1));
+    if (event.key === 'ArrowDown') setActive(Math.min(at + 1, names.length - 1));
     else if (event.key === 'ArrowUp') setActive(Math.max(at - 1, 0));
-    else if (event.key === 'Enter' && rows[at]) choose(rows[at]);
+    else if (event.key === 'Enter' && names[at]) choose(names[at]);
     else return;
     event.preventDefault();
   };
@@ -85,7 +115,7 @@ export function SymbolPicker() {
         autofocus
         aria-label="Search contracts"
         {...COMBOBOX}
-        aria-activedescendant={rows[at] ? `symbol-${at}` : undefined}
+        aria-activedescendant={names[at] ? `symbol-${at}` : undefined}
         placeholder="BTC, binance eth, …"
         value={text}
         onInput={(event) => {
@@ -95,11 +125,15 @@ export function SymbolPicker() {
         onKeyDown={onKey}
       />
       <ul id="symbol-list" role="listbox" aria-label="Contracts" ref={list}>
-        {rows.map((row, i) => (
-          <Row key={row.instrument} row={row} active={i === at} id={`symbol-${i}`} />
+        {coins.map((coin, i) => (
+          <CoinRow key={coin.name} coin={coin} active={i === at} id={`symbol-${i}`} />
         ))}
+        {rows.map((row, i) => {
+          const place = coins.length + i;
+          return <Row key={row.instrument} row={row} active={place === at} id={`symbol-${place}`} />;
+        })}
       </ul>
-      {rows.length === 0 && (
+      {names.length === 0 && (
         <p class="muted">{instruments.value ? 'Nothing matches.' : 'Waiting for the server …'}</p>
       )}
     </Dialog>

@@ -1,7 +1,7 @@
 /** The two lines over the chart: what is shown, and how. On a phone the second is a sheet. */
 
 import { formatPercent, formatPrice, splitSymbol } from '../format';
-import { lastPrice, matrix, revision } from '../state/live';
+import { isCoin, lastPrice, matrix, revision } from '../state/live';
 import { RANGES, query, setQuery } from '../state/query';
 import { chart, panel, symbol } from '../state/view';
 import {
@@ -22,7 +22,7 @@ import { Dialog } from './Dialog';
 import { Chevron, Info, Keyboard, Mark, Sliders, Table } from './icons';
 import { Legend } from './Legend';
 import { ModeBadge } from './States';
-import { LinkChip } from './StatusBar';
+import { Exchanges, LinkChip } from './StatusBar';
 
 function SymbolButton() {
   const { exchange, contract } = splitSymbol(symbol.value);
@@ -35,7 +35,7 @@ function SymbolButton() {
       onClick={() => (panel.value = 'symbols')}
     >
       <strong>{contract || '…'}</strong>
-      <span class="muted">{exchange}</span>
+      <span class="muted">{exchange || (contract && 'all exchanges')}</span>
       <Chevron />
     </button>
   );
@@ -148,6 +148,14 @@ export function BottomBar() {
 export function Sheet() {
   return (
     <Dialog name="controls" title="Controls" class="sheet">
+      {isCoin.value && (
+        <>
+          <h3>Exchanges</h3>
+          <div class="row exchanges">
+            <Exchanges />
+          </div>
+        </>
+      )}
       <h3>Threshold</h3>
       <Legend horizontal />
       <h3>Model</h3>

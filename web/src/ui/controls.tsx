@@ -17,14 +17,11 @@ import { status } from '../state/live';
 import { formatStep } from '../format';
 import { zoneLabel } from '../engine/axis';
 
-export const MODEL_TEXT: Record<Model, { name: string; line: string; off?: string }> = {
+export const MODEL_TEXT: Record<Model, { name: string; line: string }> = {
+  auto: { name: 'Auto', line: 'Calibrated where weights are learnt, else sharp' },
   sharp: { name: 'Sharp', line: 'Precise levels: isolated positions at usual leverages' },
   zones: { name: 'Zones', line: 'Broad zones: adds cross margin and added collateral' },
-  calibrated: {
-    name: 'Calibrated',
-    line: 'Weights fitted to realised liquidations',
-    off: 'Not available yet: needs weights fitted to realised liquidations',
-  },
+  calibrated: { name: 'Calibrated', line: 'Weights learnt from realised liquidations' },
 };
 
 const TRANSFER_TEXT = { sqrt: '√', linear: 'Lin', log: 'Log' } as const;
@@ -110,17 +107,22 @@ export function ModelControl() {
       onChoose={(model) => setQuery({ model }, 'push')}
       text={(model) => (
         <>
-          <span class="ordinal">{MODELS.indexOf(model) + 1}</span> {MODEL_TEXT[model].name}
+          <span class="ordinal">{MODELS.indexOf(model) || ''}</span> {MODEL_TEXT[model].name}
         </>
       )}
       title={(model) => MODEL_TEXT[model].line}
-      off={(model) => MODEL_TEXT[model].off}
     />
   );
 }
 
 export function ModelLine() {
-  return <span class="model-line">{MODEL_TEXT[query.value.model].line}</span>;
+  const used = MODELS.find((model) => model === status.value?.model);
+  const auto = query.value.model === 'auto' && used !== undefined && used !== 'auto';
+  return (
+    <span class="model-line">
+      {auto ? `${MODEL_TEXT[used].name}. ${MODEL_TEXT[used].line}` : MODEL_TEXT[query.value.model].line}
+    </span>
+  );
 }
 
 export function ScaleControl() {

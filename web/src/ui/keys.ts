@@ -6,16 +6,14 @@ import { prefs } from '../state/prefs';
 import { chart, cursor, look, panel, pin, resetView } from '../state/view';
 import { matrix } from '../state/live';
 import { announceCursor } from './announce';
-import { MODEL_TEXT } from './controls';
 import { moveLow } from './Legend';
 
 const THRESHOLD_STEP = 0.04;
 const BIG = 10;
 
 function nextModel(): void {
-  const usable = MODELS.filter((model) => MODEL_TEXT[model].off === undefined);
-  const at = usable.indexOf(query.value.model);
-  setQuery({ model: usable[(at + 1) % usable.length] }, 'push');
+  const at = MODELS.indexOf(query.value.model);
+  setQuery({ model: MODELS[(at + 1) % MODELS.length] }, 'push');
 }
 
 function nudgeThreshold(direction: 1 | -1): void {
