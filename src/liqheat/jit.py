@@ -3,37 +3,53 @@
 ``fastmath`` and parallel reductions stay off for ever: results are compared bit for bit
 between batch and live and between machines' golden files.
 
-Compiled code is cached on disk. Numba looks only at the file a function is in, though a function
-holds the code and the constants of all it calls; so the stamp of every cache entry is that of the
-whole engine, and a change of one constant compiles everything anew.
+Compiled code is kept on disk, in a folder named after a hash of the whole package. numba's own
+rule, to compile again when a function's own file has changed, is not enough: a kernel holds
+copies of the constants and the functions of OTHER modules, and would go on with the old ones.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+import platformdirs
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-
-def _stamp() -> tuple[float, int]:
-    """Return the newest change and the total size of the engine's files."""
-    folder = os.path.join(os.path.dirname(__file__), "engine")  # noqa: PTH118, PTH120
-    files = [entry.stat() for entry in os.scandir(folder) if entry.name.endswith(".py")]
-    return max(file.st_mtime for file in files), sum(file.st_size for file in files)
+#: Compiled code of other versions is kept for so many versions: two checkouts may take turns.
+KEPT_VERSIONS = 8
 
 
-_STAMP = _stamp()
+def _cache_folder() -> Path:
+    """Return the folder of this version's compiled code; forget the oldest others."""
+    package = Path(__file__).parent
+    digest = hashlib.sha256(numba.__version__.encode())
+    for source in sorted(package.rglob("*.py")):
+        digest.update(source.read_bytes())
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    root = (
+        Path(given or platformdirs.user_cache_dir("liqheat", appauthor=False)) / "kernels"
+    )
+    folder = root / digest.hexdigest()[:16]
+    with contextlib.suppress(OSError):  # a folder which cannot be written costs time only
+        folder.mkdir(parents=True, exist_ok=True)
+        os.utime(folder)
+        by_age = sorted(root.iterdir(), key=lambda each: each.stat().st_mtime)
+        for old in by_age[:-KEPT_VERSIONS]:
+            shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+setattr(numba.config, "CACHE_DIR", str(_cache_folder()))  # noqa: B010 -- made at run time
 
 
 def kernel(function: F) -> F:
     """Compile ``function`` with the project's fixed numba settings."""
-    compiled = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-    # The index file of numba's cache; of another numba, its own stamp stays.
-    index = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
-    if index is not None:
-        index._source_stamp = _STAMP
-    return cast(F, compiled)
+    return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
