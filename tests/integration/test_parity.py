@@ -85,7 +85,9 @@ def test_cut_of_a_day(name):
     market = Market(coins=("BTC",), trades_per_s=0.1, readings_ms=60_000)
     run = asyncio.run(parity.play({name: chosen}, 86_400.0 + 600, market, step_ms=1_000))
     rows = check(run)
-    assert rows["liquidations"].in_gaps > 8_000 or not tells(name)
+    lost = rows["liquidations"]
+    assert lost.stored + lost.in_gaps == lost.sent
+    assert lost.sent > 8_000 or not tells(name)
     assert rows["bars"].stored + rows["bars"].in_gaps == rows["bars"].sent >= 1_440
 
 

@@ -9,13 +9,13 @@ import base64
 import html
 import math
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
-from liqheat import __version__
 from liqheat.engine import MODEL_VERSION
 from liqheat.study.figures import Estimate
 from liqheat.study.score import Result, Row, Table
@@ -119,7 +119,7 @@ class Report:
 
     def __init__(self, *, models: list[str], seed: int, made_ms: int) -> None:
         made = str(np.datetime64(made_ms, "ms").astype("datetime64[m]")) + "Z"
-        self.content = Content(__version__, MODEL_VERSION, made, models, seed, [])
+        self.content = Content(version("liqheat"), MODEL_VERSION, made, models, seed, [])
         self.pictures: dict[str, list[Picture]] = {}
 
     def add(self, result: Result, pictures: Sequence[Picture] = ()) -> None:
