@@ -186,7 +186,10 @@ def score_happened(
     drawn: dict[str, dict[str, F64]] = {}
     for i, forecast in enumerate(forecasts):
         drawn[forecast.name] = _rank_draws(moments, 5 + i)
-        drawn[forecast.name] |= _usd_draws(forecast, values[forecast.name], y, blocks)
+        learnt = np.repeat(_learnt(forecast, starts), 2)
+        drawn[forecast.name] |= _usd_draws(
+            forecast, values[forecast.name], y, learnt, blocks
+        )
     hours = hours_of(market, scored)
     for forecast in forecasts:
         drawn[forecast.name] |= _hour_draws(forecast, scored, realised, hours, seed)
@@ -215,14 +218,23 @@ def _rank_draws(moments: F64, x: int) -> dict[str, F64]:
     }
 
 
-def _usd_draws(forecast: Forecast, x: F64, y: F64, blocks: Blocks) -> dict[str, F64]:
+def _learnt(forecast: Forecast, start_ms: NDArray[np.int64]) -> Bools:
+    """Return where a forecast is in the USD it learnt; everywhere, if it learns nothing."""
+    if not forecast.weights:
+        return np.ones(len(start_ms), dtype=bool)
+    return np.asarray(start_ms >= forecast.weights[0].as_of_ms)
+
+
+def _usd_draws(
+    forecast: Forecast, x: F64, y: F64, learnt: Bools, blocks: Blocks
+) -> dict[str, F64]:
     top = np.zeros(len(x))
     top[np.argsort(-x, kind="stable")[: len(x) // 10]] = 1.0
-    sums = blocks.sums(np.stack([y, y * top, x], axis=1))
+    sums = blocks.sums(np.stack([y, y * top, x * learnt, y * learnt], axis=1))
     with np.errstate(invalid="ignore", divide="ignore"):
         out = {"top10": sums[:, 1] / sums[:, 0]}
         if forecast.usd:
-            out["rp"] = sums[:, 0] / sums[:, 2]
+            out["rp"] = sums[:, 3] / sums[:, 2]
     return out
 
 
@@ -376,8 +388,17 @@ def _map_figures(forecast: Forecast, true: F64) -> dict[str, float]:
     assert made is not None  # noqa: S101 -- checked by the caller
     pairs = list(zip(made, true, strict=True))
 
-    def mean(of: Callable[[F64, F64], float]) -> float:
-        values = np.array([of(a, b) for a, b in pairs])
+    reach = metrics.REACH_ROWS
+    sides = [
+        (a[side], b[side])
+        for a, b in pairs
+        for side in (slice(0, reach), slice(reach, None))
+    ]
+
+    def mean(
+        of: Callable[[F64, F64], float], over: Sequence[tuple[F64, F64]] = pairs
+    ) -> float:
+        values = np.array([of(a, b) for a, b in over])
         return float(np.nanmean(values)) if np.isfinite(values).any() else math.nan
 
     out = {
@@ -386,8 +407,9 @@ def _map_figures(forecast: Forecast, true: F64) -> dict[str, float]:
         "acc": metrics.pearson(
             metrics.log_anomalies(made).ravel(), metrics.log_anomalies(true).ravel()
         ) if made.any() else math.nan,
-        "emd": mean(metrics.earth_mover),
-        "top5": mean(metrics.peak_hits),
+        # By side: a long's level moved across the price would be another thing.
+        "emd": mean(metrics.earth_mover, sides),
+        "top5": mean(metrics.peak_hits, sides),
         "cap20": mean(metrics.captured),
     }  # fmt: skip
     if forecast.usd:
