@@ -78,7 +78,9 @@ def _row(
 ) -> VenueRow:
     stored = list(stored)
     exchange = source.exchange
-    health: Health | None = exchange.health() if isinstance(exchange, LiveExchange) else None
+    health: Health | None = (
+        exchange.health() if isinstance(exchange, LiveExchange) else None
+    )
     done, wanted = source.fetched
     last = health.last_event_ms if health else None
     return VenueRow(
