@@ -36,7 +36,9 @@ FLOOR = 0.1
 #: Levels of the bands whose coverage is reported.
 LEVELS = (0.5, 0.8, 0.9)
 #: Snapshots from which the ratio of stock to flow is taken before a zone is judged.
-LEAST_EARLIER = 8
+LEAST_EARLIER = 5
+#: Zones are judged at every fourth snapshot, once a day: neighbours say nearly the same.
+EVERY = 4
 HOUR_MS = 3_600_000
 
 
@@ -113,7 +115,8 @@ def zone_inside(
     coarse = true.reshape(len(true), -1, COARSE).sum(axis=2)
     found: dict[float, list[F64]] = {level: [] for level in LEVELS}
     logs: list[float] = []
-    for t, time in enumerate(snaps.time_ms):
+    for t in range(0, len(snaps.time_ms), EVERY):
+        time = snaps.time_ms[t]
         seen = kernels.advance(
             ledger, bank, inverse, market.bars.interval_ms, ends, bars, seen, int(time)
         )
