@@ -233,12 +233,21 @@ def readings_faults(venue: FakeVenue, heard: list[Event]) -> list[str]:
             continue
         symbol = one.instrument.split(":", 1)[1]
         coin = venue.listed[symbol]
+        market, at, step = venue.market, one.event_ms, venue.market.readings_ms
+        # Where readings carry no time: any which was told about then.
+        times = [at] if not venue.timeless_ms else range(
+            (at - venue.timeless_ms) // step * step, at + venue.timeless_ms, step
+        )  # fmt: skip
         if isinstance(one, MarkPrice):
-            good = math.isclose(one.mark_price, venue.market.mark(coin, one.event_ms))
+            good = any(math.isclose(one.mark_price, market.mark(coin, t)) for t in times)
         else:
-            told = venue.market.open_interest(coin, one.event_ms)
             slack = 0.03 if symbol in venue.contract_usd else 1e-9
-            good = math.isclose(one.open_interest_qty, told, rel_tol=slack)
+            good = any(
+                math.isclose(
+                    one.open_interest_qty, market.open_interest(coin, t), rel_tol=slack
+                )
+                for t in times
+            )
         if not good:
             out.append(f"never so: {one}")
     return out

@@ -69,6 +69,8 @@ class FakeVenue:
     symbols: ClassVar[Mapping[str, str]]
     websockets: ClassVar[tuple[str, ...]]
     contract_usd: ClassVar[Mapping[str, float]] = {}
+    #: Readings carry no time of their own: an adapter's is true to so much [ms].
+    timeless_ms: ClassVar[int] = 0
 
     def __init__(self, market: Market, now_ms: Callable[[], int]) -> None:
         self.market, self.now_ms = market, now_ms

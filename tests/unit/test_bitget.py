@@ -13,6 +13,7 @@ from liqheat.exchanges._bitget import (
     parse_tiers,
     to_instrument,
 )
+from liqheat.exchanges._recent import Recent
 from liqheat.exchanges._wire import BadFrameError
 from liqheat.exchanges.bitget import Bitget
 from liqheat.market.events import FundingRate, MarkPrice, OpenInterest
@@ -103,17 +104,23 @@ def test_unit_of_rest_amounts_is_told_by_whole_lots(bitget):
 
 
 def test_history_of_liquidations_needs_a_known_unit(bitget):
-    row = {"symbol": "APEUSDT", "side": "buy", "price": "0.1649", "ts": str(AT - 1_000)}
+    row = {"symbol": "APEUSDT", "side": "buy", "price": "0.1649"}
 
-    def asked(amount: str) -> list[float]:
-        page = {"list": [{**row, "amount": amount}], "cursor": ""}
+    def asked(amount: str, ts: int = AT - 1_000) -> list[float]:
+        page = {"list": [{**row, "amount": amount, "ts": str(ts)}], "cursor": ""}
+        bitget.our_ms = lambda: ts + 1_000
         Replies({"/liquidations": {"code": "00000", "data": page}}).answer(bitget)
-        call = bitget.fetch_history("bitget:APEUSDT", "liquidations", AT - 9_999, AT)
-        return asyncio.run(call)["qty"].to_pylist()
+        call = bitget.fetch_history("bitget:APEUSDT", "liquidations", AT - 9_999, ts + 1)
+        table = asyncio.run(call)
+        return table if table is None else table["qty"].to_pylist()
 
     assert asked("13.70319") == pytest.approx([83.1])
-    assert asked("83.1") == pytest.approx([83.1])
-    assert asked("13.712345678") == []
+    assert asked("83.1", AT + 2_000) == pytest.approx([83.1])
+    # The same order in the other unit was told before.
+    bitget._recent = Recent(bitget.clock_ms)
+    assert asked("13.70319", AT + 2_000) == []
+    # Neither unit gives whole lots: a gap, rather than a guess.
+    assert asked("13.712345678", AT + 5_000) is None
     call = bitget.fetch_history("bitget:APEUSDT", "liquidations", 0, AT - 4 * 86_400_000)
     assert asyncio.run(call) is None
 

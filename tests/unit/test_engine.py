@@ -225,7 +225,7 @@ def test_nothing_broad_lies_nearer_than_the_nearest_position(
         assert NEAREST * distance <= nearest <= distance
         for k, size in enumerate(bank.size[:, side]):
             kernel = bank.values[bank.offset[k, side] :][:size]
-            sums = bank.sums[bank.offset[k, side] + 2 * k + side :][: size + 1]
+            sums = bank.sums[bank.offset[k, side] :][: size + 1]
             assert kernel.sum() == pytest.approx(1.0)
             np.testing.assert_allclose(np.diff(sums), kernel, atol=1e-12)
 
@@ -294,3 +294,29 @@ def test_quality_says_when_the_scale_is_only_relative() -> None:
     assert quality.usd_scale == "relative"
     assert "relative" in quality.notes[0]
     assert msgspec.json.decode(msgspec.json.encode(quality))["gap_steps"] == 0
+
+
+def test_wide_kernels_write_what_they_open_by_the_quarter_hour() -> None:
+    params = HeatmapParams(leverage={2: 1}, price_min=30, price_max=200)
+    heat = build_heatmap(market([100.0] * 40), BTC, params)
+    held = heat.level_long_qty
+    assert (held[:14] == 0).all()
+    assert held[14] == pytest.approx(15 * 0.5 * PHI * 100.0, rel=1e-2)
+    assert held[28] < held[14]
+    assert held[29] == pytest.approx(2 * held[14], rel=1e-2)
+
+
+def test_a_hole_does_not_lose_what_waits_to_be_written() -> None:
+    starts = np.r_[np.arange(10), 200] * 60_000
+    bars = market([100.0] * 11, start_ms=starts, qty=np.r_[np.full(10, 100.0), 0.0])
+    heat = build_heatmap(bars, BTC, HeatmapParams(leverage={2: 1}, price_min=30))
+    assert heat.level_long_qty[-1] == pytest.approx(10 * 0.5 * PHI * 100.0, rel=0.05)
+
+
+def test_an_absurd_volume_opens_no_more_than_is_open() -> None:
+    qty = np.full(30, 100.0)
+    qty[20] = 1e12
+    bars = market([100.0] * 30, qty=qty, open_interest_qty=np.full(30, 5_000.0))
+    heat = build_heatmap(bars, BTC, HeatmapParams(leverage={25: 1}))
+    assert heat.level_long_qty[20] <= 5_000.0
+    assert heat.source.ledger_at(heat.end_ms(20)).mass.sum() < 2 * 6_000.0

@@ -257,7 +257,7 @@ def test_bars_are_paged_backwards_however_few_a_page_holds() -> None:
     start = (NOW // MINUTE - 900) * MINUTE
     rows = [candle(start + i * MINUTE) for i in range(700)]
     exchange, _ = made({
-        "history-candles": paged(rows, "after", 100), "mark-price-candles": reply([]),
+        "market/candles": paged(rows, "after", 100), "mark-price-candles": reply([]),
     })  # fmt: skip
     found = history(exchange, BTC, "bars", start, start + 600 * MINUTE)
     assert [row["start_ms"] for row in found] == [start + i * MINUTE for i in range(600)]

@@ -68,7 +68,7 @@ def bands(
     if not 0.0 < level < 1.0:
         raise BadInputError("a level lies between 0 and 1", where="level", value=level,
                             do="give 0.8 for a band of 80 %")  # fmt: skip
-    sums = weight[:, :, None] * _component_usd(ledger, bank, edges, end_ms)
+    sums = weight[:, :, None] * component_usd(ledger, bank, edges, end_ms)
     sums *= _cap_factor(ledger, bank, weight)[:, None, None]
     long_usd, short_usd = sums.sum(axis=1)
     mean = long_usd + short_usd
@@ -103,7 +103,7 @@ def check_edges(edges: F64) -> F64:
     return values
 
 
-def _component_usd(ledger: Ledger, bank: Bank, edges: F64, end_ms: int) -> F64:
+def component_usd(ledger: Ledger, bank: Bank, edges: F64, end_ms: int) -> F64:
     """Return the unweighted USD of each side and component in each range, (2, k, p)."""
     base, middle = int(ledger.place[BASE]), int(ledger.place[BOUNDARY] - ledger.place[BASE])
     lag = max(float(end_ms - ledger.place[END_MS]), 0.0)

@@ -8,7 +8,8 @@ above it only a short's; ``BOUNDARY``, the bin of the last mark close, parts the
     bins      base ........ long levels ....... BOUNDARY ....... short levels ........ base+N
     sweep     everything between the old boundary and the bar's mark low / high becomes 0
     decay     scale[k] *= exp(-dt / tau[k]); the true quantity is mass[k, b] * scale[k]
-    deposit   opened / scale[k] * kernel, only where the bin lies beyond the mark close
+    deposit   opened / scale[k] * kernel, only where the bin lies beyond the mark close;
+              a slow (wide) kernel's openings wait for the end of their quarter of an hour
 
 The window shifts in whole bins when the price leaves its middle half; what falls off the end is
 more than half the price away and returns to the residual class.
@@ -25,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from liqheat.engine.flow import N_FLOW, opened
+from liqheat.engine.flow import N_FLOW, OPEN_INTEREST, opened
 from liqheat.engine.leverage import LOG_BIN, N_BINS, Bank
 from liqheat.jit import kernel
 
@@ -51,6 +52,15 @@ CLOSE_SHARE = 0.3
 BAR_TO_KERNEL = 4
 
 
+#: A kernel at least as wide as this [ln(price), of which a standard deviation is an eighth] is
+#: slow: prices within ``SLOW_MS`` differ by less, so what was opened meanwhile is written at once.
+SLOW_WIDTH = 0.075
+SLOW_MS = 900_000
+
+#: Places in ``Ledger.waiting``: quantity opened, and quantity times entry bin.
+WAITING_QTY, WAITING_BIN = 0, 1
+
+
 class Ledger(NamedTuple):
     """State of one instrument under one bank; changed in place by ``step``."""
 
@@ -59,6 +69,9 @@ class Ledger(NamedTuple):
     span: I64  # [k, 2] window indices [low, high) that may hold something
     bin_price: F64  # [b] USD per stable unit in the window's bins
     swept: F64  # [k, 2] quantity the last step consumed, long and short
+    pending: F64  # [k] of slow components: opened, not yet written; over scale
+    waiting: F64  # WAITING_QTY, WAITING_BIN
+    profile: F64  # [b] working memory of a deposit
     place: I64  # BASE, BOUNDARY, STARTED, END_MS
     flow: F64  # see flow.py
 
@@ -72,6 +85,9 @@ def new_ledger(bank: Bank) -> Ledger:
         span=np.zeros((k, 2), np.int64),
         bin_price=np.ones(N_BINS),
         swept=np.zeros((k, 2)),
+        pending=np.zeros(k),
+        waiting=np.zeros(2),
+        profile=np.zeros(N_BINS),
         place=np.zeros(4, np.int64),
         flow=np.array([np.nan] + [0.0] * (N_FLOW - 1)),
     )
@@ -147,6 +163,7 @@ def _decay(ledger: Ledger, tau_ms: F64, elapsed_ms: float) -> None:
                 else:
                     mass[k, b] = value
                     low, high = min(low, b), b + 1
+            ledger.pending[k] *= scale[k]
             scale[k] = 1.0
             span[k, 0], span[k, 1] = min(low, high), high
 
@@ -166,69 +183,142 @@ def _deposit(
     mean_bin, close_bin = bin_of(mean), bin_of(close)
     low_bin = bin_of(mean + ENTRY_SPREAD * (low - mean))
     high_bin = bin_of(mean + ENTRY_SPREAD * (high - mean))
-    for k in range(ledger.mass.shape[0]):
-        amount = qty / ledger.scale[k]
-        for side in range(2):
-            if (high_bin - low_bin) * BAR_TO_KERNEL <= bank.size[k, side]:
-                _deposit_at(ledger, bank, k, side, amount, mean_bin)
-            else:
-                rest = (1.0 - CLOSE_SHARE) * amount
-                _deposit_at(ledger, bank, k, side, CLOSE_SHARE * amount, close_bin)
-                _deposit_over(ledger, bank, k, side, rest, low_bin, high_bin)
+    ledger.waiting[WAITING_QTY] += qty
+    ledger.waiting[WAITING_BIN] += qty * mean_bin
+    entries, k = high_bin - low_bin + 1, 0
+    while k < len(ledger.scale):
+        stop = _same_kernel(bank.offset, k)
+        if is_slow(bank.size, k):
+            for j in range(k, stop):
+                ledger.pending[j] += qty / ledger.scale[j]
+        elif (entries - 1) * BAR_TO_KERNEL <= min(bank.size[k, 0], bank.size[k, 1]):
+            _enter_at(ledger, bank, k, stop, qty, mean_bin)
+        else:
+            _enter_over(ledger, bank, k, stop, qty, close_bin, low_bin, entries)
+        k = stop
 
 
 @kernel
-def _deposit_at(
-    ledger: Ledger, bank: Bank, k: int, side: int, amount: float, entry_bin: int
-) -> None:
-    row, first, size = ledger.mass[k], bank.first[k, side], bank.size[k, side]
-    start = entry_bin - ledger.place[BASE] + (first if side == 1 else 1 - first - size)
-    low, high = _open_bins(ledger, k, side, start, start + size)
-    shift = bank.offset[k, side] - start
-    for b in range(low, high):
-        row[b] += amount * bank.values[b + shift]
+def _same_kernel(offset: I64, k: int) -> int:
+    """Return the end of the run of components from ``k`` on which share its kernel."""
+    stop = k + 1
+    while (
+        stop < len(offset)
+        and offset[stop, 0] == offset[k, 0]
+        and (offset[stop, 1] == offset[k, 1])
+    ):
+        stop += 1
+    return stop
 
 
 @kernel
-def _deposit_over(
-    ledger: Ledger,
-    bank: Bank,
-    k: int,
-    side: int,
-    amount: float,
-    low_bin: int,
-    high_bin: int,
+def is_slow(size: I64, k: int) -> bool:
+    """Return whether what a component opens waits for the end of its quarter of an hour."""
+    slow: bool = max(size[k, 0], size[k, 1]) * LOG_BIN >= SLOW_WIDTH
+    return slow
+
+
+@kernel
+def _write_pending(ledger: Ledger, bank: Bank) -> None:
+    """Write what the slow components opened, at its mean entry, beyond the last mark close."""
+    waiting, pending = ledger.waiting, ledger.pending
+    if waiting[WAITING_QTY] > 0.0:
+        entry = math.floor(waiting[WAITING_BIN] / waiting[WAITING_QTY] + 0.5)
+        k = 0
+        while k < len(pending):
+            stop = _same_kernel(bank.offset, k)
+            if is_slow(bank.size, k):
+                for j in range(k, stop):
+                    # In units over scale, as ``pending`` is.
+                    _enter_at(ledger, bank, j, j + 1, pending[j] * ledger.scale[j], entry)
+            k = stop
+    pending[:] = 0.0
+    waiting[:] = 0.0
+
+
+@kernel
+def _enter_at(
+    ledger: Ledger, bank: Bank, k: int, stop: int, qty: float, entry: int
 ) -> None:
-    """Add ``amount`` entered evenly in the bins from ``low_bin`` to ``high_bin``, inclusive.
+    """Add ``qty`` entered in one bin to the components [k, stop), which share a kernel."""
+    mass, values, scale = ledger.mass, bank.values, ledger.scale
+    for side in range(2):
+        size = bank.size[k, side]
+        start = _reached_first(bank, k, side, entry) - ledger.place[BASE]
+        low, high = _open_bins(ledger, side, start, start + size)
+        if low < high:
+            shift = bank.offset[k, side] - start
+            for j in range(k, stop):
+                _widen(ledger.span, j, low, high)
+                add(mass, j, low, high, qty / scale[j], values, shift)
+
+
+@kernel
+def _enter_over(
+    ledger: Ledger, bank: Bank, k: int, stop: int, qty: float,
+    close_bin: int, low_bin: int, entries: int,
+) -> None:  # fmt: skip
+    """Add ``qty`` entered at the close and evenly over so many bins from ``low_bin`` on.
 
     What entries in a run of bins leave in one bin is a run of the kernel: two running sums.
     """
-    row, first, size = ledger.mass[k], bank.first[k, side], bank.size[k, side]
-    entries = high_bin - low_bin + 1
-    start = low_bin - ledger.place[BASE] + (first if side == 1 else 1 - first - size)
-    low, high = _open_bins(ledger, k, side, start, start + size + entries - 1)
-    sums, each = bank.offset[k, side] + 2 * k + side, amount / entries
-    for b in range(low, high):
-        last = min(b - start + 1, size)
-        row[b] += each * (
-            bank.sums[sums + last] - bank.sums[sums + max(b - start + 1 - entries, 0)]
-        )
+    mass, values, sums, profile = ledger.mass, bank.values, bank.sums, ledger.profile
+    each = (1.0 - CLOSE_SHARE) / entries
+    for side in range(2):
+        size, offset = bank.size[k, side], bank.offset[k, side]
+        at = _reached_first(bank, k, side, close_bin) - ledger.place[BASE]
+        over = _reached_first(bank, k, side, low_bin) - ledger.place[BASE]
+        end = over + size + entries - 1
+        low, high = _open_bins(ledger, side, min(at, over), max(at + size, end))
+        if low >= high:
+            continue
+        profile[low:high] = 0.0
+        for b in range(max(at, low), min(at + size, high)):
+            profile[b] += CLOSE_SHARE * values[b - at + offset]
+        for b in range(max(over, low), min(end, high)):
+            last, before = min(b - over + 1, size), max(b - over + 1 - entries, 0)
+            profile[b] += each * (sums[offset + last] - sums[offset + before])
+        for j in range(k, stop):
+            _widen(ledger.span, j, low, high)
+            add(mass, j, low, high, qty / ledger.scale[j], profile, 0)
 
 
 @kernel
-def _open_bins(ledger: Ledger, k: int, side: int, start: int, stop: int) -> tuple[int, int]:
-    """Return [start, stop) cut to the window and to the side's bins; note them in the span."""
-    span, middle = ledger.span, ledger.place[BOUNDARY] - ledger.place[BASE]
+def _reached_first(bank: Bank, k: int, side: int, entry: int) -> int:
+    """Return the lowest bin which an entry reaches by the kernel of ``k``."""
     if side == 0:
-        low, high = max(start, 0), min(stop, middle)
+        return entry - int(bank.first[k, 0]) - int(bank.size[k, 0]) + 1
+    return entry + int(bank.first[k, 1])
+
+
+@kernel
+def add(
+    out: F64, k: int, low: int, high: int, amount: float, values: F64, shift: int
+) -> None:
+    """Add ``amount * values[b + shift]`` to ``out[k, b]`` for all b in [low, high).
+
+    Counted in unsigned numbers: the compiler need not expect negative indices, and vectorises.
+    """
+    shift_by = np.uint64(shift)
+    for b in range(np.uint64(low), np.uint64(high)):
+        out[k, b] += amount * values[b + shift_by]
+
+
+@kernel
+def _open_bins(ledger: Ledger, side: int, start: int, stop: int) -> tuple[int, int]:
+    """Return [start, stop) cut to the window and to the side's bins."""
+    middle = ledger.place[BOUNDARY] - ledger.place[BASE]
+    if side == 0:
+        return max(start, 0), min(stop, middle)
+    return max(start, middle + 1), min(stop, N_BINS)
+
+
+@kernel
+def _widen(span: I64, k: int, low: int, high: int) -> None:
+    if span[k, 0] == span[k, 1]:
+        span[k, 0], span[k, 1] = low, high
     else:
-        low, high = max(start, middle + 1), min(stop, N_BINS)
-    if low < high:
-        if span[k, 0] == span[k, 1]:
-            span[k, 0], span[k, 1] = low, high
-        else:
-            span[k, 0], span[k, 1] = min(span[k, 0], low), max(span[k, 1], high)
-    return low, high
+        span[k, 0], span[k, 1] = min(span[k, 0], low), max(span[k, 1], high)
 
 
 @kernel
@@ -268,14 +358,20 @@ def step(
     if place[STARTED] == 0:
         _place_window(ledger, boundary, inverse)
         place[BOUNDARY], place[END_MS], place[STARTED] = boundary, end_ms - interval_ms, 1
+    if -(-end_ms // SLOW_MS) != -(-place[END_MS] // SLOW_MS):
+        _write_pending(ledger, bank)  # of a quarter of an hour which a hole cut short
     _sweep(ledger, bin_of(bottom), bin_of(top))
     _decay(ledger, bank.tau_ms, float(end_ms - place[END_MS]))
     place[BOUNDARY], place[END_MS] = boundary, end_ms
     if abs(boundary - place[BASE] - N_BINS // 2) > N_BINS // 4:
         _place_window(ledger, boundary, inverse)
     amount = opened(ledger.flow, qty, open_interest)
+    if amount > ledger.flow[OPEN_INTEREST]:  # False where it is not known
+        amount = ledger.flow[OPEN_INTEREST]  # nobody holds more than is open
     if amount > 0.0:
         _deposit(ledger, bank, amount, high, low, close)
+    if end_ms % SLOW_MS == 0:
+        _write_pending(ledger, bank)
 
 
 @kernel

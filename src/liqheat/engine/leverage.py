@@ -73,18 +73,17 @@ HOUR_MS = 3_600_000.0
 class Bank(NamedTuple):
     """The components of one model on one instrument, as arrays; K components.
 
-    ``values`` holds all kernels end to end: that of component k and side s (0 long, 1 short)
-    begins at ``offset[k, s]``, has ``size[k, s]`` bins and lies ``first[k, s]`` bins from the
-    entry outwards. Long kernels are stored farthest bin first, so that both run upwards.
+    ``values`` holds all kernels end to end, a 0 after each: that of component k and side s (0
+    long, 1 short) begins at ``offset[k, s]``, has ``size[k, s]`` bins and lies ``first[k, s]``
+    bins from the entry outwards. Components which share a kernel lie together.
+    Long kernels are stored farthest bin first, so that both run upwards.
     """
 
     tau_ms: NDArray[np.float64]  # [k] lifetime
     weight: NDArray[np.float64]  # [k] share of the opened notional; sums to 1
     tier: NDArray[np.int64]  # [k] index into the tiers, ascending
     values: NDArray[np.float64]  # kernels, each summing to 1
-    sums: NDArray[
-        np.float64
-    ]  # their running sums from 0 to 1; begin at offset[k, s] + 2 k + s
+    sums: NDArray[np.float64]  # their running sums from 0, one more than bins
     offset: NDArray[np.int64]  # [k, 2]
     first: NDArray[np.int64]  # [k, 2]
     size: NDArray[np.int64]  # [k, 2]
@@ -260,19 +259,23 @@ def _pack(
     offset = np.zeros((len(parts), 2), np.int64)
     first, size = np.zeros_like(offset), np.zeros_like(offset)
     values: list[NDArray[np.float64]] = []
+    places: dict[tuple[float, float, int], tuple[int, int, int]] = {}
     used = 0
     for k, part in enumerate(parts):
         for side in (0, 1):
-            edge = nearest[side] if part.width == BROAD_SD else 0.0
-            start, kernel = _kernel(part.distance[side], part.width, edge)
-            offset[k, side], first[k, side], size[k, side] = used, start, len(kernel)
-            values.append(kernel[::-1] if side == 0 else kernel)
-            used += len(kernel)
+            key = (part.distance[side], part.width, side)
+            if key not in places:  # lifetimes share their kernel
+                edge = nearest[side] if part.width == BROAD_SD else 0.0
+                start, kernel = _kernel(part.distance[side], part.width, edge)
+                places[key] = used, start, len(kernel)
+                values.append(kernel[::-1] if side == 0 else kernel)
+                used += len(kernel) + 1
+            offset[k, side], first[k, side], size[k, side] = places[key]
     return Bank(
         tau_ms=np.array([part.hours * HOUR_MS for part in parts]),
         weight=np.array([part.weight for part in parts]),
         tier=np.array([tiers.index(part.leverage) for part in parts], np.int64),
-        values=np.ascontiguousarray(np.concatenate(values)),
+        values=np.concatenate([np.append(kernel, 0.0) for kernel in values]),
         sums=np.concatenate([np.r_[0.0, np.cumsum(kernel)] for kernel in values]),
         offset=offset,
         first=first,

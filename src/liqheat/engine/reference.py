@@ -13,7 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liqheat.engine.flow import INTEREST_SHARE, PHI
-from liqheat.engine.kernels import BAR_TO_KERNEL, CLOSE_SHARE, ENTRY_SPREAD
+from liqheat.engine.kernels import (
+    BAR_TO_KERNEL,
+    CLOSE_SHARE,
+    ENTRY_SPREAD,
+    SLOW_MS,
+    SLOW_WIDTH,
+)
 from liqheat.engine.leverage import LOG_BIN, N_BINS, Bank
 from liqheat.engine.render import MAX_LEVEL_SHARE
 from liqheat.market.events import Bars
@@ -40,6 +46,10 @@ class ReferenceLedger:
         self.end_ms = 0
         self.open_interest = math.nan
         self._volume_since = 0.0
+        self._waiting: dict[
+            int, float
+        ] = {}  # by slow component, opened but not yet entered
+        self._entered = self._entered_at = 0.0  # quantity, and quantity times entry bin
 
     def push(self, bars: Bars, i: int) -> None:
         """Take in bar ``i``: sweep, decay, deposit."""
@@ -54,6 +64,8 @@ class ReferenceLedger:
         if self.boundary is None:
             self.boundary = self.middle = boundary
             self.end_ms = end_ms - bars.interval_ms
+        if math.ceil(end_ms / SLOW_MS) != math.ceil(self.end_ms / SLOW_MS):
+            self._write_waiting()
         first = min(_bin(bottom), self.boundary)
         last = max(_bin(top), self.boundary)
         elapsed = end_ms - self.end_ms
@@ -62,16 +74,41 @@ class ReferenceLedger:
             for (k, b), qty in self.levels.items()
             if not first <= b <= last
         }
+        self._waiting = {
+            k: qty * math.exp(-elapsed / self.bank.tau_ms[k])
+            for k, qty in self._waiting.items()
+        }
         self.boundary, self.end_ms = boundary, end_ms
         self._keep_window()
         unit = close if self.inverse else 1.0
         amount = self._opened(
             float(bars.qty[i]) * unit, float(bars.open_interest_qty[i]) * unit
         )
+        if amount > self.open_interest:
+            amount = self.open_interest
+        self._enter(amount, high, low, close)
+        if end_ms % SLOW_MS == 0:
+            self._write_waiting()
+
+    def _enter(self, amount: float, high: float, low: float, close: float) -> None:
+        self._entered += amount
+        self._entered_at += amount * _bin(0.25 * (high + low + 2.0 * close))
         for k in range(len(self.bank.weight)):
+            if self.bank.size[k].max() * LOG_BIN >= SLOW_WIDTH:
+                self._waiting[k] = self._waiting.get(k, 0.0) + amount
+                continue
             for side in (0, 1):
                 for share, bins in self._entries(k, side, high, low, close):
                     self._deposit(k, side, amount * share, bins)
+
+    def _write_waiting(self) -> None:
+        """Enter what slow components opened in a quarter of an hour at its mean."""
+        if self._entered > 0.0:
+            entry = math.floor(self._entered_at / self._entered + 0.5)
+            for k, qty in self._waiting.items():
+                for side in (0, 1):
+                    self._deposit(k, side, qty, range(entry, entry + 1))
+        self._waiting, self._entered, self._entered_at = {}, 0.0, 0.0
 
     def _keep_window(self) -> None:
         assert self.boundary is not None  # noqa: S101 - push has set it
@@ -97,7 +134,7 @@ class ReferenceLedger:
         mean = 0.25 * (high + low + 2.0 * close)
         bottom, top = (mean + ENTRY_SPREAD * (end - mean) for end in (low, high))
         bins = range(_bin(bottom), _bin(top) + 1)
-        if (len(bins) - 1) * BAR_TO_KERNEL <= self.bank.size[k, side]:
+        if (len(bins) - 1) * BAR_TO_KERNEL <= self.bank.size[k].min():
             return [(1.0, range(_bin(mean), _bin(mean) + 1))]
         at_close = range(_bin(close), _bin(close) + 1)
         return [(CLOSE_SHARE, at_close), (1.0 - CLOSE_SHARE, bins)]

@@ -79,6 +79,15 @@ def _sum(values: F64, low: int, high: int) -> float:
 
 
 @kernel
+def add_row(
+    out: F64, g: int, low: int, high: int, factor: float, values: F64, k: int
+) -> None:
+    """Add ``factor * values[k, b]`` to ``out[g, b]`` for all b in [low, high); see ``add``."""
+    for b in range(np.uint64(low), np.uint64(high)):
+        out[g, b] += factor * values[k, b]
+
+
+@kernel
 def _levels(
     ledger: Ledger, bank: Bank, weight: F64, lag_ms: float, scratch: Scratch
 ) -> None:
@@ -98,13 +107,10 @@ def _levels(
         factor = ledger.scale[k]
         if lag_ms > 0.0:
             factor *= math.exp(-lag_ms / bank.tau_ms[k])
-        row, source = level[bank.tier[k]], mass[k]
         low, high = ledger.span[k, 0], ledger.span[k, 1]
-        of_long, of_short = factor * weight[0, k], factor * weight[1, k]
-        for b in range(low, min(middle, high)):
-            row[b] += of_long * source[b]
-        for b in range(max(middle, low), high):
-            row[b] += of_short * source[b]
+        g, cut = bank.tier[k], min(max(middle, low), high)
+        add_row(level, g, low, cut, factor * weight[0, k], mass, k)
+        add_row(level, g, cut, high, factor * weight[1, k], mass, k)
 
 
 @kernel

@@ -7,7 +7,7 @@ their price on the way in.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -207,20 +207,16 @@ def parse_forced(data: Bytes, known: Known) -> list[Liquidation]:
 
 
 def to_liquidations(
-    rows: Sequence[ForcedRow], known: Known, *, in_quote: bool, remember: bool = True
+    rows: Iterable[ForcedRow], known: Known, *, in_quote: bool
 ) -> list[Liquidation]:
-    """Return liquidations which were not told before; ``amount`` as ``in_quote`` says.
-
-    History does not ``remember`` its rows, so that it is the same each time it is asked for.
-    """
+    """Return liquidations which were not told before; ``amount`` as ``in_quote`` says."""
     found = []
     for row in rows:
         listed = known.get(row.symbol)
-        if listed is None:
-            continue
         qty = row.amount / row.price if in_quote else row.amount
+        # The stream and REST may tell of one order in two units.
         key = (row.ts, row.side, row.price, f"{qty:.9g}")
-        if listed.is_new(key) if remember else key not in listed.is_new:
+        if listed is not None and listed.is_new(key):
             side: Side = "long" if row.side == "buy" else "short"
             found.append(listed.liquidation(
                 row.ts, side, row.price, "bankruptcy", contracts(listed, qty, row.price),

@@ -212,10 +212,14 @@ def parse_funding(data: bytes, listed: Listed) -> Iterator[FundingRate]:
 
 
 def parse_flags(rows: Iterable[Trade], listed: Listed) -> Iterator[Liquidation]:
-    """Yield whom trades liquidated: the taker, the maker (the other side), or both."""
+    """Yield whom trades liquidated: the taker, the maker (the other side), or both.
+
+    What was told before is left out; a trade's flag has a key of its own, because the past is
+    asked for flags alone.
+    """
     for row in rows:
         flag = row.liquidation
-        if flag is None or flag == "none":
+        if flag is None or flag == "none" or not listed.is_new((flag, row.trade_id)):
             continue
         # Who sold was long.
         taker: Side = "long" if row.direction == "sell" else "short"

@@ -5,7 +5,7 @@ Pure: bytes in, events out. Sizes are base units, times ISO text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -37,6 +37,8 @@ Time = Annotated[datetime, msgspec.Meta(tz=True)]
 Known = Mapping[str, Listed]
 
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
+#: Types of trades which close a position by force.
+FORCED = ("LIQUIDATED", "DELEVERAGED")
 #: 2009 and 2100, as the store has it.
 _FIRST_MS, _LAST_MS = 1_230_940_800_000, 4_102_444_800_000
 
@@ -164,7 +166,7 @@ def parse_trade(row: TradeRow, listed: Listed) -> Iterator[Trade | Liquidation]:
     at = ms_of(row.created_at, "v4_trades", "createdAt")
     if row.type != "DELEVERAGED":
         yield listed.trade(at, row.price, row.size, "sell" if row.side == "SELL" else "buy")
-    if row.type in ("LIQUIDATED", "DELEVERAGED"):
+    if row.type in FORCED:
         yield listed.liquidation(
             at, "long" if row.side == "SELL" else "short", row.price,
             "fill" if row.type == "LIQUIDATED" else "bankruptcy", row.size, "full",
@@ -265,22 +267,21 @@ def parse_funding(data: bytes, listed: Listed) -> list[FundingRate]:
     ]
 
 
-def parse_history_trades(
-    data: bytes, listed: Listed, new: Callable[[str], bool]
-) -> tuple[list[Liquidation], int | None, int]:
-    """Return the liquidations among a page of trades, its oldest time and its number of rows.
-
-    Those which the stream told are left out, and not remembered: pages may be asked for again.
-    """
+def parse_history_trades(data: bytes) -> tuple[list[TradeRow], int | None, int]:
+    """Return the forced trades of a page, its oldest time and its number of rows."""
     rows = unpack(TRADES, data, "dydx", "trades").trades
-    found = [
-        event
-        for row in rows
-        if row.type != "LIMIT" and row.id not in listed.is_new and new(row.id)
-        for event in parse_trade(row, listed)
-        if isinstance(event, Liquidation)
-    ]
     oldest = min(
         (ms_of(row.created_at, "trades", "createdAt") for row in rows), default=None
     )
-    return found, oldest, len(rows)
+    return [row for row in rows if row.type in FORCED], oldest, len(rows)
+
+
+def to_liquidations(rows: Iterable[TradeRow], listed: Listed) -> list[Event]:
+    """Return the liquidations of forced trades which were not told before."""
+    return [
+        event
+        for row in rows
+        if listed.is_new(row.id)
+        for event in parse_trade(row, listed)
+        if isinstance(event, Liquidation)
+    ]

@@ -10,7 +10,7 @@ Documentation: https://www.okx.com/docs-v5 (as of 2026-09).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -291,15 +291,13 @@ def parse_candles(
             )  # fmt: skip
 
 
-def parse_details(
-    rows: Iterable[Detail], listed: Listed, is_new: Callable[[Hashable], bool]
-) -> Iterator[Liquidation]:
-    """Yield the forced orders which are new; of a net position the order's side tells."""
+def parse_details(rows: Iterable[Detail], listed: Listed) -> Iterator[Liquidation]:
+    """Yield the forced orders not told before; of a net position the order's side tells."""
     for row in rows:
         side = row.pos_side
         if side not in ("long", "short"):
             side = "long" if row.side == "sell" else "short"
-        if is_new((row.ts, row.side, row.sz, row.bk_px)):
+        if listed.is_new((row.ts, row.side, row.sz, row.bk_px)):
             yield listed.liquidation(
                 row.ts, "long" if side == "long" else "short", row.bk_px, "bankruptcy",
                 row.sz, "sampled_1s",

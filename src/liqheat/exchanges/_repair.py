@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, get_args
 
 import pyarrow as pa
 
-from liqheat.errors import ExchangeError, LiqheatError, RefusedError
+from liqheat.errors import LiqheatError, RefusedError
 from liqheat.exchanges._bars import MINUTE_MS, BarBuilder
 from liqheat.exchanges.base import Kind
 from liqheat.exchanges.transport import Hole, Socket
@@ -220,10 +220,12 @@ class Repairs:
     ) -> None:
         stream, exchange = self._stream, self._stream.exchange
         table = None
+        # A hole ends a little in the future; what has not happened yet cannot be asked for.
+        await exchange.sleep(max(0, end - exchange.clock_ms()) / 1000)
         if kind in get_args(Kind):
             try:
                 table = await exchange.fetch_history(name, kind, start, end)  # type: ignore[arg-type]
-            except ExchangeError as error:
+            except LiqheatError as error:
                 log.warning(
                     "repair_failed instrument=%s kind=%s error=%s", name, kind, error
                 )

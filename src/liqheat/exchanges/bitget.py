@@ -46,6 +46,7 @@ from liqheat.exchanges._bitget import (
     to_liquidations,
 )
 from liqheat.exchanges._listed import COINS, Listed, Listings, windows
+from liqheat.exchanges._recent import Recent
 from liqheat.exchanges._wire import BadFrameError, history_table, unpack
 from liqheat.exchanges.base import Coverage, Kind
 from liqheat.exchanges.live import LiveExchange
@@ -102,6 +103,7 @@ class Bitget(LiveExchange):
         self.listings = Listings(self.name, coins)
         # The ratios have a limit of their own: one a second.
         self._ratios_http = self.new_http("rest", Budget(per_minute=60))
+        self._recent: Recent[ForcedRow] = Recent(self.clock_ms)
         self._ratio_ms = 0
 
     # -- stream
@@ -172,7 +174,9 @@ class Bitget(LiveExchange):
     ) -> pa.Table | None:
         """Return bars and marks, funding of 90 days, forced orders of three."""
         listed, now = self.listings[instrument], self.clock_ms()
-        end_ms = min(end_ms, now // MINUTE_MS * MINUTE_MS if kind == "bars" else now + 1)
+        if kind != "liquidations":  # whose newest may be ahead of what we think the time is
+            last = now // MINUTE_MS * MINUTE_MS if kind == "bars" else now + 1
+            end_ms = min(end_ms, last)
         events: list[Event] = []
         if kind in ("bars", "mark"):
             for start, end in _pages(now, start_ms, end_ms):
@@ -180,9 +184,13 @@ class Bitget(LiveExchange):
         elif kind == "funding":
             events += await self._fundings(listed, start_ms)
         elif kind == "liquidations":
-            if end_ms < now - FORCED_DAYS * DAY_MS:
+            start_ms = max(start_ms, now - FORCED_DAYS * DAY_MS)
+            found = (
+                await self._forced(listed, start_ms, end_ms) if start_ms < end_ms else None
+            )
+            if found is None:
                 return None
-            events += await self._forced(listed, start_ms)
+            events = found
         elif kind == "long_short":
             events += await self._ratios(listed)
         else:
@@ -226,7 +234,26 @@ class Bitget(LiveExchange):
                 break
         return events
 
-    async def _forced(self, listed: Listed, start_ms: int) -> list[Event]:
+    async def _forced(
+        self, listed: Listed, start_ms: int, end_ms: int
+    ) -> list[Event] | None:
+        async def fetch(start: int, end: int) -> list[ForcedRow] | None:
+            return await self._forced_rows(listed, start)
+
+        rows = await self._recent.rows(listed.name, start_ms, end_ms, fetch)
+        if rows is None:
+            return None
+        in_quote = is_in_quote(rows, listed.instrument.lot_size)
+        if in_quote is None:
+            if not rows:
+                return []
+            log.warning("amount_unit_unknown exchange=bitget rows=%d", len(rows))
+            return None
+        wanted = (row for row in rows if start_ms <= row.ts < end_ms)
+        return [*to_liquidations(wanted, self.listings.by_symbol, in_quote=in_quote)]
+
+    async def _forced_rows(self, listed: Listed, start_ms: int) -> list[ForcedRow] | None:
+        # None where they are too many: half of it is no history.
         rows: list[ForcedRow] = []
         params: dict[str, str | int] = {"category": _category(listed), "limit": 100}
         for _ in range(FORCED_PAGES):
@@ -236,15 +263,9 @@ class Bitget(LiveExchange):
             page = unpack(FORCED_PAGE, data, "bitget", "liquidations")
             rows += page.rows
             if not page.rows or not page.cursor or page.rows[-1].ts < start_ms:
-                break
+                return rows
             params["cursor"] = page.cursor
-        in_quote = is_in_quote(rows, listed.instrument.lot_size)
-        if in_quote is None:
-            if rows:
-                log.warning("amount_unit_unknown exchange=bitget rows=%d", len(rows))
-            return []
-        known = self.listings.by_symbol
-        return [*to_liquidations(rows, known, in_quote=in_quote, remember=False)]
+        return None
 
     async def _ratios(self, listed: Listed) -> list[Event]:
         if listed.inverse:

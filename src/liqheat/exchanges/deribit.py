@@ -204,11 +204,8 @@ class Deribit(LiveExchange):
             if not page.has_more or not fresh:
                 break
             start = max(row.timestamp for row in page.trades)
-        # What the stream has told is stored, or about to be.
-        told = listed.is_new
-        return parse_flags(
-            (row for row in rows.values() if row.trade_id not in told), listed
-        )
+        # Once all is here: what the stream has told is left out, and what it tells later.
+        return parse_flags(rows.values(), listed)
 
     async def polls(self, instruments: Sequence[str]) -> list[Event]:
         """Return order books; each ten minutes the funding of the hours which are over."""

@@ -27,6 +27,7 @@ from liqheat.exchanges._dydx import (
     HOUR_MS,
     MINUTE_MS,
     Contents,
+    TradeRow,
     parse_candles,
     parse_funding,
     parse_history_trades,
@@ -35,9 +36,11 @@ from liqheat.exchanges._dydx import (
     parse_trades,
     to_bars,
     to_interest,
+    to_liquidations,
 )
 from liqheat.exchanges._listed import COINS, Listed, Listings, windows
-from liqheat.exchanges._wire import BadFrameError, Seen, history_table, unpack
+from liqheat.exchanges._recent import Recent
+from liqheat.exchanges._wire import BadFrameError, history_table, unpack
 from liqheat.exchanges.base import Coverage, Kind
 from liqheat.exchanges.live import LiveExchange
 from liqheat.exchanges.transport import Budget, Socket
@@ -85,6 +88,7 @@ class Dydx(LiveExchange):
     ) -> None:  # fmt: skip
         super().__init__(urls, **options)
         self.listings = Listings(self.name, coins)
+        self._recent: Recent[TradeRow] = Recent(self.clock_ms)
 
     # -- stream
 
@@ -132,13 +136,13 @@ class Dydx(LiveExchange):
     ) -> pa.Table | None:
         """Return bars, open interest and funding of years, liquidations of a day."""
         listed, now = self.listings[instrument], self.clock_ms()
-        end_ms = min(end_ms, now // MINUTE_MS * MINUTE_MS if kind == "bars" else now + 1)
         if kind == "liquidations":
             recent = start_ms >= now - FORCED_MS
             found = await self._forced(listed, start_ms, end_ms) if recent else None
             if found is None:
                 return None
             return history_table(kind, found, "dydx", start_ms, end_ms)
+        end_ms = min(end_ms, now // MINUTE_MS * MINUTE_MS if kind == "bars" else now + 1)
         events: list[Event] = []
         if kind in ("bars", "open_interest"):
             for start, end in windows(start_ms, end_ms, ROWS * MINUTE_MS):
@@ -168,17 +172,31 @@ class Dydx(LiveExchange):
     async def _forced(
         self, listed: Listed, start_ms: int, end_ms: int
     ) -> list[Event] | None:
-        # Among all trades, backwards. None where they are too many: half a page is no history.
-        found: list[Event] = []
-        new, until = Seen(), end_ms
+        async def fetch(start: int, end: int) -> list[TradeRow] | None:
+            return await self._forced_rows(listed, start, end)
+
+        rows = await self._recent.rows(listed.name, start_ms, end_ms, fetch)
+        if rows is None:
+            return None
+        return to_liquidations(
+            (row for row in rows if start_ms <= row.created_at.timestamp() * 1000 < end_ms),
+            listed,
+        )
+
+    async def _forced_rows(
+        self, listed: Listed, start_ms: int, end_ms: int
+    ) -> list[TradeRow] | None:
+        # Among all trades, backwards. None where they are too many: half of it is no history.
+        found: dict[str, TradeRow] = {}
+        until = end_ms
         for _ in range(FORCED_PAGES):
             page = await self._page(
                 "/trades/perpetualMarket", listed, createdBeforeOrAt=_iso(until)
             )
-            dead, oldest, count = parse_history_trades(page, listed, new)
-            found += dead
+            rows, oldest, count = parse_history_trades(page)
+            found.update((row.id, row) for row in rows)
             if oldest is None or oldest < start_ms or count < ROWS:
-                return found
+                return list(found.values())
             # A page of one single millisecond would be asked for for ever.
             until = min(oldest, until - 1)
         return None

@@ -125,7 +125,7 @@ class Hyperliquid(LiveExchange):
         ]
         return [Socket(
             self.urls["ws"], "ws", tuple(msgspec.json.encode(one).decode() for one in plans),
-            pace_s=0.05, ping='{"method":"ping"}',
+            pace_s=0.05, ping='{"method":"ping"}', carries=("bars", "open_interest", "mark"),
         )]  # fmt: skip
 
     def decode(self, label: str, frame: bytes, received_ms: int) -> Iterable[Event]:

@@ -39,6 +39,7 @@ from liqheat.exchanges._okx import (
     MINUTE_MS,
     TABLES,
     TRADES,
+    Detail,
     Frame,
     MarkCandle,
     parse_candles,
@@ -61,6 +62,11 @@ log = logging.getLogger("liqheat.exchanges.okx")
 CHANNELS = ("trades", "mark-price", "open-interest", "funding-rate")
 #: How a push of trades begins, so far: the one message there are many of.
 TRADES_HEAD = b'{"arg":{"channel":"trades"'
+MARKET = "/api/v5/market"
+#: Of rows of history; funding comes each hour at most.
+WIDTHS = {"1m": MINUTE_MS, "5m": 5 * MINUTE_MS, "1H": 60 * MINUTE_MS}
+#: How far back the newest candles go: 1,440 rows.
+RECENT_MS = 1_400 * MINUTE_MS
 #: Requests of 30 days of 1m mark candles would take an hour: marks are asked in 5m steps, and
 #: a bar's range of the mark only for the last day.
 MARK_RANGES_MS = DAY_MS
@@ -175,7 +181,7 @@ class Okx(LiveExchange):
             listed = self.listings.by_symbol.get(row.inst_id)
             if listed is not None:
                 fresh = [detail for detail in row.details if detail.ts >= since]
-                events += parse_details(fresh, listed, listed.is_new)
+                events += parse_details(fresh, listed)
         return events
 
     # -- REST
@@ -238,19 +244,17 @@ class Okx(LiveExchange):
     async def _bars(
         self, listed: Listed, start: int, end: int, now: int
     ) -> Iterable[Event]:
-        path = "/api/v5/market/history-candles"
         params = {"instId": listed.instrument.symbol, "bar": "1m"}
-        # The last hours are in another place than the history, and both overlap.
-        candles = await self._pages(path, CANDLES, params, start, end, 300)
-        if end > now - 300 * MINUTE_MS:
-            data = await self.http.get("/api/v5/market/candles", {**params, "limit": 300})
-            candles = [*candles, *parse_reply(data, CANDLES, "candles")]
+        # The last day is in another place than the history.
+        recent = min(max(start, now - RECENT_MS), end)
+        candles = [
+            *await self._pages(f"{MARKET}/history-candles", CANDLES, params, start, recent),
+            *await self._pages(f"{MARKET}/candles", CANDLES, params, recent, end),
+        ]
         marks: list[MarkCandle] = []
         if end > now - MARK_RANGES_MS:
             since = max(start, now - MARK_RANGES_MS)
-            marks = await self._pages(
-                TABLES["mark"][0], MARK_CANDLES, params, since, end, 100
-            )
+            marks = await self._pages(TABLES["mark"][0], MARK_CANDLES, params, since, end)
         return parse_candles(candles, marks, listed)
 
     async def _rows(
@@ -266,26 +270,24 @@ class Okx(LiveExchange):
             fine = max(start, now - FINE_MS)
             if start < fine:
                 coarse = {**params, "period": "1H"}
-                found += await self._pages(path, rows, coarse, start, min(fine, end), 100)
+                found += await self._pages(path, rows, coarse, start, min(fine, end))
             params["period"], start = "5m", fine
-        found += await self._pages(path, rows, params, start, end, 100)
+        found += await self._pages(path, rows, params, start, end)
         return [event(row, listed.name) for row in found]
 
     async def _pages(
-        self,
-        path: str,
-        rows: Any,
-        params: Mapping[str, str],
-        start: int,
-        end: int,
-        limit: int,
+        self, path: str, rows: Any, params: Mapping[str, str], start: int, end: int
     ) -> list[Any]:
         """Return the rows of ``[start, end)``, asked for from the newest backwards."""
-        statistics = "rubik" in path
-        key, weight = ("end", 4.0) if statistics else ("after", 600 / limit / 2)
+        width = WIDTHS[params.get("bar") or params.get("period") or "1H"]
+        key, weight = ("end", 4.0) if "rubik" in path else ("after", 2.0)
+        most = 100
+        if rows is CANDLES:
+            most, weight = 300, 1.0
         found: list[Any] = []
         before = end
         while before > start:
+            limit = min(most, (before - start) // width + 1)
             asked: Params = {**params, key: before, "limit": limit}
             page = parse_reply(await self.http.get(path, asked, weight=weight), rows, path)
             times = [row.ts for row in page]
@@ -301,21 +303,20 @@ class Okx(LiveExchange):
         symbol = listed.instrument.symbol
         params = {"instType": "SWAP", "state": "filled",
                   "instFamily": symbol.removesuffix("-SWAP")}  # fmt: skip
-        events: list[Event] = []
-        # What the stream has told is stored, or about to be.
-        told, before = listed.is_new, end
+        found: list[Detail] = []
+        before = end
         while before > start:
             asked: Params = {**params, "after": before, "limit": 100}
             data = await self.http.get("/api/v5/public/liquidation-orders", asked)
             page = parse_reply(data, LIQUIDATED, "liquidation-orders")
             rows = [row for each in page if each.inst_id == symbol for row in each.details]
-            fresh = [row for row in rows if start <= row.ts < before]
-            events += parse_details(fresh, listed, lambda key: key not in told)
+            found += [row for row in rows if start <= row.ts < before]
             times = [row.ts for each in page for row in each.details]
             if not times or min(times) >= before:
                 break
             before = min(times)
-        return events
+        # Once all is here: what the stream has told is left out, and what it tells later.
+        return list(parse_details(found, listed))
 
     async def polls(self, instruments: Sequence[str]) -> list[Event]:
         """Return order books; each five minutes the ratios."""

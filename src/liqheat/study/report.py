@@ -9,13 +9,13 @@ import base64
 import html
 import math
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
-from liqheat import __version__
 from liqheat.engine import MODEL_VERSION
 from liqheat.study.figures import Estimate
 from liqheat.study.score import Result, Row, Table
@@ -41,7 +41,8 @@ TRUTH_MEASURES = (
     Measure("acc", "ACC", 2, "the same of log anomalies from each map's own mean by distance, "
             "rows of 50 bp: not helped by knowing the distance alone"),
     Measure("emd", "EMD %", 2, "how far mass must move to be the true map, % of price, by side"),
-    Measure("top5", "top 5", 2, "share of a side's five largest peaks within 25 bp of a true one"),
+    Measure("top5", "top 5", 2, "share of a side's five largest rows within 25 bp of a true one"),
+    Measure("peaks", "peaks", 2, "the same of the five largest separate summits"),
     Measure("cap20", "cap 20", 2, "share of true USD in the map's largest fifth of the rows"),
     Measure("usd", "USD", 2, "modelled over true USD, geometric mean"),
     Measure("prho6", "ρ 6h", 2, "partial rank correlation of USD on the map's swept rows with "
@@ -119,7 +120,7 @@ class Report:
 
     def __init__(self, *, models: list[str], seed: int, made_ms: int) -> None:
         made = str(np.datetime64(made_ms, "ms").astype("datetime64[m]")) + "Z"
-        self.content = Content(__version__, MODEL_VERSION, made, models, seed, [])
+        self.content = Content(version("liqheat"), MODEL_VERSION, made, models, seed, [])
         self.pictures: dict[str, list[Picture]] = {}
 
     def add(self, result: Result, pictures: Sequence[Picture] = ()) -> None:

@@ -409,7 +409,8 @@ def _map_figures(forecast: Forecast, true: F64) -> dict[str, float]:
         ) if made.any() else math.nan,
         # By side: a long's level moved across the price would be another thing.
         "emd": mean(metrics.earth_mover, sides),
-        "top5": mean(metrics.peak_hits, sides),
+        "top5": mean(metrics.top_hits, sides),
+        "peaks": mean(metrics.peak_hits, sides),
         "cap20": mean(metrics.captured),
     }  # fmt: skip
     if forecast.usd:
