@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 
 from liqheat.engine import kernels
 from liqheat.engine.band import bands
-from liqheat.engine.learn import BLOCK_MS, CALIBRATED
+from liqheat.engine.learn import BLOCK_MS, CALIBRATED, Evidence
 from liqheat.engine.params import bank_for, bar_matrix
-from liqheat.engine.sweeps import swept_components
 from liqheat.engine.weights import Weights, newest, weight_rows
 from liqheat.study.forecast import Snapshots, feed_share
 from liqheat.study.market import Market
@@ -55,11 +54,11 @@ class HourBands:
     floor: F64
 
 
-def hour_bands(market: Market, weights: Sequence[Weights], hour_ms: I64) -> HourBands:
+def hour_bands(
+    market: Market, weights: Sequence[Weights], evidence: Evidence, hour_ms: I64
+) -> HourBands:
     """Return forecasts of the given whole hours (starts, ascending)."""
-    starts, features = swept_components(
-        market.bars, market.instrument, CALIBRATED, BLOCK_MS
-    )
+    starts, features = evidence.start_ms, evidence.features
     bank, _ = bank_for(market.instrument, CALIBRATED)
     hour_ms = hour_ms[newest(weights, hour_ms) >= 0]
     n, blocks = len(hour_ms), HOUR_MS // BLOCK_MS
