@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import multiprocessing
 import resource
@@ -177,6 +178,8 @@ async def all_at_once(base: str, names: list[str], seconds: float) -> tuple[floa
     share = (time.process_time() - cpu) / (time.perf_counter() - began)
     trades = sum(live.counters["trades"] for live in lives) - before
     for task in tasks:
+        if task.done():
+            task.result()  # says why
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     for live in lives:
@@ -189,16 +192,23 @@ async def all_at_once(base: str, names: list[str], seconds: float) -> tuple[floa
 
 async def reconnects(n: int) -> list[float]:
     """Return the seconds from a cut to the next frame, of ``n`` connections cut once."""
-    open_sockets: list[tuple[web.Request, web.WebSocketResponse]] = []
+    open_sockets: list[web.Request] = []
+
+    async def send(socket: web.WebSocketResponse) -> None:
+        with contextlib.suppress(ConnectionError):
+            while not socket.closed:
+                await socket.send_str('{"x":1}')
+                await asyncio.sleep(0.02)
 
     async def give(request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
-        open_sockets.append((request, socket))
+        open_sockets.append(request)
         await socket.receive()
-        while not socket.closed:
-            await socket.send_str('{"x":1}')
-            await asyncio.sleep(0.02)
+        sender = asyncio.create_task(send(socket))
+        async for _ in socket:  # answers pings
+            pass
+        await sender
         return socket
 
     app = web.Application()
@@ -216,7 +226,7 @@ async def reconnects(n: int) -> list[float]:
         )  # fmt: skip
         await anext(items)
         mine = len(open_sockets) - 1
-        open_sockets[mine][0].transport.abort()
+        open_sockets[mine].transport.abort()
         cut = time.perf_counter()
         while not isinstance(await anext(items), Hole):
             pass
