@@ -265,13 +265,14 @@ def _build(asked: dict[str, Any]) -> tuple[Heatmap, pa.Table]:
     import pyarrow as pa
 
     from liqheat.serve.sources import open_for
+    from liqheat.service.learning import stored_weights
     from liqheat.service.window import build_stored, stored_members
 
     config = _config()
     query = _query(asked)
     with contextlib.ExitStack() as stack:
         store = open_for(config, query.instrument, stack)
-        heatmap = build_stored(store, query)
+        heatmap = build_stored(store, query, stored_weights(store))
         end_ms = heatmap.end_ms(-1)
         if query.as_of_ms is not None:
             end_ms = min(end_ms, query.as_of_ms)
@@ -325,16 +326,22 @@ def _report(heatmap: Heatmap, output: Path, as_json: bool) -> None:
 
 
 @cli.command()
+@_address
+@_exchanges
+@click.option("--offline", is_flag=True, default=None, help="Ask no exchange.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def doctor(as_json: bool) -> None:
-    """Look at the store, the page and the port, and say what is wrong."""
+def doctor(as_json: bool, **flags: Any) -> None:
+    """Look at the exchanges, the store, the page and the port, and say what is wrong.
+
+    Of the exchanges the running server tells; where none runs, each is asked once.
+    """
+    import dataclasses
+
     from liqheat.serve.doctor import examine
 
-    findings = examine(_config())
+    findings = examine(_config(**flags))
     if as_json:
-        _print_json(
-            [{"what": f.what, "state": f.state, "detail": f.detail} for f in findings]
-        )
+        _print_json([dataclasses.asdict(finding) for finding in findings])
     else:
         for finding in findings:
             click.echo(f"{finding.state:>7}  {finding.what}: {finding.detail}")

@@ -154,17 +154,34 @@ def test_import_mapping_must_be_a_pair(capsys, monkeypatch, folder) -> None:
 
 
 def test_doctor_tells_what_is_stored(capsys, monkeypatch, stored) -> None:
-    code, out, _ = call(capsys, monkeypatch, "doctor", "--json")
+    code, out, _ = call(capsys, monkeypatch, "doctor", "--offline", "--json")
     assert code == 0
     found = {finding["what"]: finding for finding in json.loads(out)}
     assert "4,320 1m bars" in found[SYMBOL]["detail"]
     assert {"version", "store", "page", "port"} <= set(found)
 
 
+def test_doctor_asks_each_exchange_where_no_server_runs(
+    capsys, monkeypatch, stored
+) -> None:
+    monkeypatch.setattr("liqheat.serve.venues.PROBE_S", 0.5)
+    monkeypatch.setenv("LIQHEAT_EXCHANGE_URLS", "http://127.0.0.1:1")
+    args = ["doctor", "--json", "--exchanges", "binance,okx", "--port", "1"]
+    code, out, _ = call(capsys, monkeypatch, *args)
+    found = {finding["what"]: finding for finding in json.loads(out)}
+    assert code == 0
+    assert found["exchange okx"]["venue"]["reachable"] is False
+    binance = found["exchange binance"]
+    assert (binance["state"], binance["venue"]["state"]) == ("note", "down")
+    assert binance["venue"]["rows"]["bars"] == 4_320
+    assert binance["venue"]["coverage"]["bars"] is True
+    assert "rows stored; gives bars" in binance["detail"]
+
+
 def test_doctor_of_a_damaged_store_fails(capsys, monkeypatch, folder) -> None:
     folder.mkdir()
     (folder / "liqheat.db").write_bytes(b"not a database" * 100)
-    code, out, _ = call(capsys, monkeypatch, "doctor")
+    code, out, _ = call(capsys, monkeypatch, "doctor", "--offline")
     assert code == 1
     assert "broken" in out
 

@@ -72,6 +72,7 @@ def test_measures_of_a_map_with_itself_are_perfect():
     assert metrics.pearson(true, true) == pytest.approx(1)
     assert metrics.earth_mover(true, true) == 0
     assert metrics.peak_hits(true, true) == 1
+    assert metrics.top_hits(true, true) == 1
     assert metrics.captured(true, true) > 0.5
     maps = np.random.default_rng(2).gamma(0.5, 1, (50, 200))
     anomalies = metrics.log_anomalies(maps)
@@ -93,6 +94,14 @@ def test_peaks_are_apart_and_ordered():
     shifted = np.roll(values, 2)
     assert metrics.peak_hits(values, shifted) == 1
     assert metrics.peak_hits(values, np.roll(values, 8)) == 0
+
+
+def test_top_rows_may_lie_side_by_side():
+    values = np.zeros(200)
+    values[50:55] = 1.0
+    assert metrics.top_hits(values, np.roll(values, 2)) == 1
+    assert metrics.top_hits(values, np.roll(values, 8)) == 0
+    assert np.isnan(metrics.top_hits(values, np.zeros(200)))
 
 
 def test_location_score_is_zero_for_uniform_and_rewards_the_right_place():

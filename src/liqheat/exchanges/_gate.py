@@ -42,6 +42,7 @@ from liqheat.market.instrument import MarginTier
 Signed = Annotated[float, msgspec.Meta(ge=-MAX_QTY, le=MAX_QTY)]
 #: 2009 .. 2100, in seconds or in milliseconds; what lies between the two is neither.
 Stamp = Annotated[float, msgspec.Meta(ge=1_230_940_800, le=4_102_444_800_000)]
+StampMs = Annotated[float, msgspec.Meta(ge=1_230_940_800_000, le=4_102_444_800_000)]
 LAST_SECOND = 4_102_444_800
 
 
@@ -81,7 +82,7 @@ class Trade(msgspec.Struct, gc=False):
     price: Price
     size: Signed
     create_time: Stamp
-    create_time_ms: Stamp | None = None
+    create_time_ms: StampMs | None = None
 
 
 class TradeFrame(msgspec.Struct, gc=False):
@@ -101,8 +102,8 @@ class Ticker(msgspec.Struct, gc=False):
     index_price: Maybe = None
     total_size: Maybe = None
     funding_rate: Maybe = None
-    funding_next_apply: int = 0
-    t: int = 0
+    funding_next_apply: Qty = 0
+    t: Stamp | None = None
 
 
 class TickerFrame(msgspec.Struct):
@@ -307,4 +308,6 @@ def parse_ticker(row: Ticker, at_ms: int, listed: Listed) -> Iterator[Event]:
     if row.total_size not in (None, ""):
         yield from listed.open_interest(at_ms, read("total_size"))
     if row.funding_rate not in (None, "") and row.funding_next_apply:
-        yield from listed.funding(read("funding_rate"), row.funding_next_apply * 1000)
+        yield from listed.funding(
+            read("funding_rate"), round(row.funding_next_apply * 1000)
+        )

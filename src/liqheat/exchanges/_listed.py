@@ -11,8 +11,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Literal
 
 from liqheat.errors import UnknownInstrumentError
-from liqheat.exchanges._wire import Seen, coarse_side
+from liqheat.exchanges._wire import BadFrameError, Seen, coarse_side
 from liqheat.market.events import (
+    MAX_PRICE,
+    MAX_QTY,
+    MIN_PRICE,
     Completeness,
     DepthSnapshot,
     FundingRate,
@@ -44,6 +47,10 @@ ASSUMED_TIERS = tiers_from_rates(
 )  # fmt: skip
 ASSUMED_AS_OF, ASSUMED_SOURCE = "2026-11-20", "assumed: no public table of this contract"
 
+#: 2009 .. 2100: a time outside is in another unit.
+TIMES_MS = (1_230_940_800_000, 4_102_444_800_000)
+#: Smaller than any order there is: nothing, and no size.
+MIN_SIZE = 1e-12
 #: A mark price older than this says nothing about an event [ms].
 MARK_AGE_MS = 60_000
 
@@ -83,7 +90,16 @@ class Listed:
         )
 
     def mark(self, event_ms: int, price: float, index: float | None = None) -> MarkPrice:
-        """Return a mark price and remember it; an older one is not remembered."""
+        """Return a mark price and remember it; an older one is not remembered.
+
+        Raises
+        ------
+        BadFrameError
+            No price, or no index price, can be so.
+        """
+        self._check("mark price", price, MIN_PRICE, MAX_PRICE)
+        if index is not None:
+            self._check("index price", index, MIN_PRICE, MAX_PRICE)
         if event_ms >= self._mark_ms:
             self._mark, self._mark_ms = price, event_ms
         return MarkPrice(self.name, event_ms, price, index)
@@ -107,6 +123,8 @@ class Listed:
         ``qty`` is that at the event's own price, so that the same order told again, by another
         channel and at another mark, is the same row.
         """
+        self._check("price", price, MIN_PRICE, MAX_PRICE)
+        self._check("size", contracts, MIN_SIZE, MAX_QTY)
         mark = self.mark_at(event_ms) if mark_price is None else mark_price
         qty = contracts_to_base(contracts, price, self.instrument)
         at = price if mark is None or self.inverse else mark
@@ -119,6 +137,7 @@ class Listed:
         self, event_ms: int, contracts: float, price: float | None = None
     ) -> Iterator[OpenInterest]:
         """Yield open interest; of an inverse contract only once a price is known."""
+        self._check("open interest", contracts, 0.0, MAX_QTY)
         at = self._price if price is None else price
         if math.isnan(at):
             at = self._mark
@@ -131,10 +150,18 @@ class Listed:
 
         ``rate`` and ``next_ms`` are what the exchange says of the interval under way.
         """
+        self._check("funding rate", rate, -1.0, 1.0)
+        self._check("next funding", next_ms, *TIMES_MS)
         if next_ms > self._next_ms > 0 and not math.isnan(self._rate):
             yield FundingRate(self.name, self._next_ms, self._rate)
         if next_ms >= self._next_ms:
             self._rate, self._next_ms = rate, next_ms
+
+    def _check(self, what: str, value: float, low: float, high: float) -> None:
+        # Of values which adapters read from fields that may be absent or empty.
+        if not low <= value <= high:
+            exchange, _, symbol = self.name.partition(":")
+            raise BadFrameError(exchange, symbol, what, "impossible value", value)
 
     def depth(
         self,

@@ -109,7 +109,7 @@ class Deribit(LiveExchange):
 
     def decode(self, label: str, frame: bytes, received_ms: int) -> Iterable[Event]:
         """Return the events of a frame; none of contracts nobody asked for."""
-        if TRADES_HEAD in frame[:120]:
+        if frame.find(TRADES_HEAD, 0, 120) > 0:
             return self._trades(unpack(TRADE_FRAME, frame, "deribit", "trades").params.data)
         message = unpack(FRAME, frame, "deribit", label)
         if message.error is not None:

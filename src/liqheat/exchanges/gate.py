@@ -137,7 +137,7 @@ class Gate(LiveExchange):
 
     def decode(self, label: str, frame: bytes, received_ms: int) -> Iterable[Event]:
         """Return the events of a frame; none of contracts nobody asked for."""
-        if TRADES_HEAD in frame[:160]:
+        if frame.find(TRADES_HEAD, 0, 160) > 0:
             return self._trades(frame)
         message = unpack(FRAME, frame, "gate", label)
         if message.error is not None:
@@ -159,7 +159,8 @@ class Gate(LiveExchange):
                 continue
             if row.size == 0:
                 raise BadFrameError("gate", "futures.trades", "size", "no side", row.size)
-            at = to_ms(row.create_time_ms or row.create_time, "futures.trades")
+            stamp = row.create_time_ms
+            at = to_ms(row.create_time, "futures.trades") if stamp is None else int(stamp)
             taker: Taker = "buy" if row.size > 0 else "sell"
             events.append(listed.trade(at, row.price, abs(row.size), taker))
         return events
@@ -170,7 +171,8 @@ class Gate(LiveExchange):
         for row in message.result:
             listed = self.listings.by_symbol.get(row.contract)
             if listed is not None:
-                yield from parse_ticker(row, row.t or told, listed)
+                at = told if row.t is None else to_ms(row.t, "futures.tickers")
+                yield from parse_ticker(row, at, listed)
 
     def _forced(self, message: Frame) -> Iterator[Event]:
         # Equal orders of one message did happen twice: their count in it is in the key.

@@ -41,6 +41,7 @@ from liqheat.serve.http import (
 )
 from liqheat.serve.pages import Pages, docs_page
 from liqheat.serve.push import Hub, socket_route
+from liqheat.serve.venues import venue_rows
 from liqheat.service import Query, Service
 from liqheat.service.cache import BuildCache
 from liqheat.service.query import parse_query
@@ -181,6 +182,7 @@ async def health(request: AppRequest) -> Response[replies.HealthReply]:
         rows, service.exchange_states(), mode=mode, version=__version__,
         model_version=MODEL_VERSION,
         uptime_s=round((service.clock_ms() - service.started_ms) / 1000, 1),
+        venues=venue_rows(service),
     )  # fmt: skip
     return reply(
         request, make_body(msgspec.json.encode(answer)), mode=mode, cache="no-store"

@@ -1,4 +1,4 @@
-"""What ``liqheat doctor`` looks at: the store, its gaps, the page, the port."""
+"""What ``liqheat doctor`` looks at: exchanges, the store, its gaps, the page, the port."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from liqheat.errors import LiqheatError
 from liqheat.market.units import interval_name
 from liqheat.serve.pages import Pages
 from liqheat.serve.run import Server
+from liqheat.serve.venues import VenueRow, ask_server, probe, words
 from liqheat.store import FILE_NAME, Store, StoredInstrument
+
+State = Literal["ok", "note", "broken"]
 
 
 @dataclass(frozen=True)
@@ -23,8 +26,10 @@ class Finding:
     """One thing looked at."""
 
     what: str
-    state: Literal["ok", "note", "broken"]
+    state: State
     detail: str
+    #: Of an exchange, everything known.
+    venue: VenueRow | None = None
 
 
 def examine(config: Config) -> list[Finding]:
@@ -43,8 +48,26 @@ def examine(config: Config) -> list[Finding]:
     out.append(
         Finding("page", "ok" if built else "note", "built" if built else "run `make web`")
     )
-    out.append(_port(config))
+    running = ask_server(config)
+    out.append(_port(config) if running is None else _running(config))
+    if running is None and not config.offline:
+        running = probe(config, _stored(config))
+    for row in running or []:
+        state: State = "ok" if row.reachable else "note"
+        out.append(Finding(f"exchange {row.exchange}", state, words(row), row))
     return out
+
+
+def _running(config: Config) -> Finding:
+    return Finding("server", "ok", f"liqheat runs on {config.host}:{config.port}")
+
+
+def _stored(config: Config) -> list[StoredInstrument]:
+    try:
+        with Store.open(config.folder, mode="r") as store:
+            return store.instruments()
+    except LiqheatError:
+        return []  # said already, with the store
 
 
 def _store(folder: Path, *, required: bool) -> list[Finding]:

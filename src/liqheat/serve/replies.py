@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from liqheat.engine.heatmap import Heatmap, Model, Quality
 from liqheat.errors import BadInputError
 from liqheat.exchanges.base import Mode
+from liqheat.serve.venues import VenueRow
 from liqheat.serve.wire import encode_picture
 from liqheat.service.coin import CoinHeatmap
 from liqheat.service.feeds import ExchangeState, InstrumentRow
@@ -87,6 +88,7 @@ class HealthReply(msgspec.Struct):
     data_ms: int | None
     instruments: int
     exchanges: list[ExchangeState]
+    venues: list[VenueRow]
 
 
 class InstrumentsReply(msgspec.Struct):

@@ -17,7 +17,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-import liqheat.exchanges
 from liqheat.config import Config
 from liqheat.errors import BadInputError, SchemaVersionError, StoreBusyError
 from liqheat.exchanges.base import Exchange, wall_clock_ms
@@ -85,8 +84,6 @@ def open_collecting(config: Config, stack: contextlib.ExitStack) -> Feed:
     store = stack.enter_context(Store.open(config.folder))
     sources = {}
     for name in config.exchanges:
-        if not Path(liqheat.exchanges.__path__[0], f"{name}.py").exists():
-            continue
         exchange = open_exchange(name, config.coins, config.exchange_urls)
         sources[name] = Source(
             exchange=cast(Exchange, exchange), clock_ms=exchange.clock_ms

@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 import msgspec
 import numpy as np
@@ -129,6 +130,12 @@ class CoinHeatmap(Heatmap):
 
     def _of(self, exchange: str) -> list[Heatmap]:
         return [one for one in self.members if one.instrument.exchange == exchange]
+
+    def band(self, *args: object, **kwargs: object) -> NoReturn:
+        """Refuse: errors are learnt of each instrument alone, and do not add up."""
+        raise UnavailableError("a coin has no band; ask for one of its instruments")
+
+    bands = band
 
     def tier_usd(self, k: int) -> tuple[F32, F32]:
         """Return (long, short) of one leverage over all members which have it."""

@@ -67,6 +67,7 @@ class Service(Honesty):
         super().__init__(feeds, clock_ms=clock_ms, prepare=prepare)
         self._opening: dict[Query, asyncio.Task[LiveView]] = {}
         self._follower: asyncio.Task[None] | None = None
+        self._learner: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Read the stores and begin to follow them."""
@@ -74,10 +75,15 @@ class Service(Honesty):
             self._prepared = asyncio.ensure_future(self._prepare())
         await self.refresh()
         self._follower = asyncio.create_task(self._follow())
+        self._learner = asyncio.create_task(self.learning.run())
 
     async def close(self) -> None:
         """Stop following and building; stores stay open."""
-        tasks: list[asyncio.Future[Any] | None] = [self._follower, self._prepared]
+        tasks: list[asyncio.Future[Any] | None] = [
+            self._follower,
+            self._learner,
+            self._prepared,
+        ]
         tasks += self._opening.values()
         tasks += [w.rebuilding for s in self.markets.values() for w in s.views.values()]
         live = [task for task in tasks if task is not None and not task.done()]
@@ -88,6 +94,7 @@ class Service(Honesty):
             if market.handle is not None:
                 market.handle.cancel()
         self.threads.shutdown(wait=True, cancel_futures=True)
+        self.learning.close()
 
     # -- live views --------------------------------------------------------------------
 
@@ -377,6 +384,10 @@ class Service(Honesty):
         span, tape = entry.bars, self.market(entry.name).tape
         if span is None:
             return
+        # What was learnt since is drawn from now on; where nothing was, the model stays.
+        learnt = self.learning.weights(entry.name)
+        if learnt[-1:] != part.live.weights[-1:]:
+            part.outdated |= view.query.model_for(learnt) == "calibrated"
         interval = span.interval_ms or 60_000
         known = max(part.end_ms, tape.end_ms or 0)
         warmer = span.start_ms < part.first_bar_ms and part.first_bar_ms > view.warm_from_ms

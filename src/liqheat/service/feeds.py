@@ -27,6 +27,9 @@ from liqheat.store import Span, Store, StoredInstrument
 
 ExchangeStateName = Literal["live", "late", "stale", "down", "refused"]
 
+#: What a collector reports, or that there is none.
+SourceState = State | Literal["not collected"]
+
 #: Real data which nobody collects counts as recorded once it is older than this [ms].
 RECORDED_AGE_MS = 3_600_000
 #: Data older than this many bars is late, then stale.
@@ -108,7 +111,7 @@ def freshness(age_ms: int | None, interval_ms: int) -> ExchangeStateName:
     return "late" if age_ms > LATE_BARS * interval_ms + GRACE_MS else "live"
 
 
-def _state_name(state: State) -> ExchangeStateName:
+def _state_name(state: SourceState) -> ExchangeStateName:
     # Before its first data an exchange is late, if nothing worse is known.
     return state if state in ("down", "refused") else "late"
 
@@ -137,7 +140,7 @@ class Source:
     clock_ms: Callable[[], int] = lambda: 0
     #: Which of the exchange's instruments are wanted; all where None.
     instruments: tuple[str, ...] | None = None
-    state: State = "starting"
+    state: SourceState = "starting"
     detail: str = ""
     #: When we last heard something, on our own clock; None before that.
     heard_ms: int | None = None

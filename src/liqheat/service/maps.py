@@ -15,7 +15,6 @@ import msgspec
 import numpy as np
 
 from liqheat.engine.heatmap import Heatmap
-from liqheat.engine.weights import Weights
 from liqheat.errors import BadInputError, UnavailableError
 from liqheat.exchanges.base import Mode
 from liqheat.market.events import Liquidation, from_row
@@ -29,6 +28,7 @@ from liqheat.service.feeds import (
     InstrumentRow,
 )
 from liqheat.service.history import History
+from liqheat.service.learning import Learning
 from liqheat.service.live import LiveView
 from liqheat.service.picture import Delta
 from liqheat.service.query import Query
@@ -122,8 +122,7 @@ class Maps:
         self._prepare = prepare
         self._prepared: asyncio.Future[None] | None = None
         self.refreshed = -1e9
-        #: What was learnt of an instrument, oldest first.
-        self.weights: Callable[[str], tuple[Weights, ...]] = lambda name: ()
+        self.learning = Learning(self.catalogue, clock_ms)
         self._refreshing: asyncio.Future[None] | None = None
 
     async def in_thread(self, work: Callable[[], T]) -> T:
@@ -207,7 +206,7 @@ class Maps:
                 one.name,
                 one.bars,
                 self.market(one.name).tape.end_ms,
-                self.weights(one.name)[-1:],
+                self.learning.weights(one.name)[-1:],
             )
             for one in await self.members(query)
         )
@@ -295,7 +294,10 @@ class Maps:
     def loader(self, query: Query, entry: Entry) -> Callable[[], Member]:
         """Return what loads an instrument's bars for a query, stored and live, in a thread."""
         # Called on the loop, run in a thread: the tape is copied here, where it cannot move.
-        tape, weights = self.market(entry.name).tape.copy(), self.weights(entry.name)
+        tape, weights = (
+            self.market(entry.name).tape.copy(),
+            self.learning.weights(entry.name),
+        )
         if entry.bars is None:
             raise UnavailableError(f"{entry.name}: no bars are stored yet")
         store, end = entry.feed.store, entry.bars.end_ms

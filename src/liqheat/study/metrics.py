@@ -79,6 +79,18 @@ def peak_hits(made: F64, true: F64) -> float:
     return float(near.mean())
 
 
+def top_hits(made: F64, true: F64) -> float:
+    """Return the share of the map's largest rows near one of the true map's largest rows.
+
+    Unlike ``peak_hits`` it does not ask for separate summits, which a smooth map has few of.
+    """
+    if not (made.any() and true.any()):
+        return math.nan
+    own, real = (np.argsort(-values, kind="stable")[:PEAKS] for values in (made, true))
+    near = np.abs(own[:, None] - real[None, :]).min(axis=1) <= PEAK_ROWS
+    return float(near.mean())
+
+
 def captured(made: F64, true: F64, share: float = 0.2) -> float:
     """Return the share of the true map in the map's own largest rows."""
     total = true.sum()

@@ -41,7 +41,8 @@ TRUTH_MEASURES = (
     Measure("acc", "ACC", 2, "the same of log anomalies from each map's own mean by distance, "
             "rows of 50 bp: not helped by knowing the distance alone"),
     Measure("emd", "EMD %", 2, "how far mass must move to be the true map, % of price, by side"),
-    Measure("top5", "top 5", 2, "share of a side's five largest peaks within 25 bp of a true one"),
+    Measure("top5", "top 5", 2, "share of a side's five largest rows within 25 bp of a true one"),
+    Measure("peaks", "peaks", 2, "the same of the five largest separate summits"),
     Measure("cap20", "cap 20", 2, "share of true USD in the map's largest fifth of the rows"),
     Measure("usd", "USD", 2, "modelled over true USD, geometric mean"),
     Measure("prho6", "ρ 6h", 2, "partial rank correlation of USD on the map's swept rows with "

@@ -95,7 +95,7 @@ class Venue(FakeVenue):
     # -- REST
 
     def _markets(self) -> dict:
-        now = self.now_ms()
+        now = self.now_ms() // self.market.readings_ms * self.market.readings_ms
         return {
             symbol: {
                 "ticker": symbol, "status": "ACTIVE", "clobPairId": "0",
