@@ -85,7 +85,7 @@ def test_tables_are_pasted_between_their_markers_only(tmp_path):
 
 def test_the_document_has_the_sections_which_are_pasted():
     text = (ROOT / "docs/accuracy.md").read_text()
-    for name in ("simulated", "recorded", "trials"):
+    for name in ("simulated", "recorded"):
         assert (
             text.count(f"<!-- begin {name} -->") == text.count(f"<!-- end {name} -->") == 1
         )

@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 
 from liqheat.engine import kernels
 from liqheat.engine.band import bands
-from liqheat.engine.learn import BLOCK_MS, CALIBRATED
+from liqheat.engine.learn import BLOCK_MS, CALIBRATED, Evidence
 from liqheat.engine.params import bank_for, bar_matrix
-from liqheat.engine.sweeps import swept_components
 from liqheat.engine.weights import Weights, newest, weight_rows
 from liqheat.study.forecast import Snapshots, feed_share
 from liqheat.study.market import Market
@@ -36,7 +35,9 @@ FLOOR = 0.1
 #: Levels of the bands whose coverage is reported.
 LEVELS = (0.5, 0.8, 0.9)
 #: Snapshots from which the ratio of stock to flow is taken before a zone is judged.
-LEAST_EARLIER = 8
+LEAST_EARLIER = 5
+#: Zones are judged at every fourth snapshot, once a day: neighbours say nearly the same.
+EVERY = 4
 HOUR_MS = 3_600_000
 
 
@@ -53,11 +54,11 @@ class HourBands:
     floor: F64
 
 
-def hour_bands(market: Market, weights: Sequence[Weights], hour_ms: I64) -> HourBands:
+def hour_bands(
+    market: Market, weights: Sequence[Weights], evidence: Evidence, hour_ms: I64
+) -> HourBands:
     """Return forecasts of the given whole hours (starts, ascending)."""
-    starts, features = swept_components(
-        market.bars, market.instrument, CALIBRATED, BLOCK_MS
-    )
+    starts, features = evidence.start_ms, evidence.features
     bank, _ = bank_for(market.instrument, CALIBRATED)
     hour_ms = hour_ms[newest(weights, hour_ms) >= 0]
     n, blocks = len(hour_ms), HOUR_MS // BLOCK_MS
@@ -113,7 +114,8 @@ def zone_inside(
     coarse = true.reshape(len(true), -1, COARSE).sum(axis=2)
     found: dict[float, list[F64]] = {level: [] for level in LEVELS}
     logs: list[float] = []
-    for t, time in enumerate(snaps.time_ms):
+    for t in range(0, len(snaps.time_ms), EVERY):
+        time = snaps.time_ms[t]
         seen = kernels.advance(
             ledger, bank, inverse, market.bars.interval_ms, ends, bars, seen, int(time)
         )

@@ -146,11 +146,13 @@ def _run(tools: Tools, asked: dict[str, Any]) -> Report:
     report = Report(models=list(models), seed=asked["seed"], made_ms=tools.now_ms())
     with tools.progress("markets") as progress:
         total = _count(asked)
-        for done, market in enumerate(_markets(tools, asked, progress, total)):
-            progress(done, total, market.name)
+        for market in _markets(tools, asked, progress, total):
+            progress(len(report.content.results), total, market.name)
             result, forecasts, snaps = score_market(market, models, seed=asked["seed"])
             report.add(result, picture_all(market, forecasts, snaps))
-            progress(done + 1, total, market.name)
+            progress(len(report.content.results), total, market.name)
+            # A simulated market holds a gigabyte of positions: let it go before the next.
+            del market, forecasts, snaps
     return report
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liqheat.engine.heatmap import Heatmap, HeatmapParams, Model, build_heatmap
-from liqheat.engine.learn import gather, learn_day
+from liqheat.engine.learn import Evidence, gather, learn_day
 from liqheat.engine.sweeps import swept
 from liqheat.engine.weights import Weights, newest
 from liqheat.market.units import DAY_MS
@@ -46,6 +46,8 @@ class Forecast:
     maps: F64 | None = None
     usd: bool = True
     weights: tuple[Weights, ...] = ()
+    #: What the weights were learnt from: its sweeps need not be computed again.
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +92,11 @@ def snapshots(market: Market) -> Snapshots:
     return Snapshots(times, index, centre, low, int(centre.max()) + REACH_ROWS - low)
 
 
-def learned(market: Market) -> list[Weights]:
-    """Return the weights of each day from where scoring begins, each learnt from days before."""
+def learned(market: Market) -> tuple[tuple[Weights, ...], Evidence]:
+    """Return the weights of each day from where scoring begins, and what they were learnt from.
+
+    Each is learnt from days before it.
+    """
     evidence = gather(
         market.bars, market.instrument, market.liquidations, covered=market.covered
     )
@@ -103,7 +108,7 @@ def learned(market: Market) -> list[Weights]:
         if weights is not None:
             out.append(weights)
             start = np.append(weights.log_gain, weights.side_gain)
-    return out
+    return tuple(out), evidence
 
 
 def feed_share(weights: Sequence[Weights], at_ms: I64) -> F64:
@@ -121,7 +126,7 @@ def model_forecast(
     it expects; its maps are all of it.
     """
     params = HeatmapParams(model=model)
-    weights = tuple(learned(market)) if model == "calibrated" else ()
+    weights, evidence = learned(market) if model == "calibrated" else ((), None)
     moved = swept(market.bars, market.instrument, params, weights=weights)
     moved *= feed_share(weights, market.bars.start_ms)[:, None]
     heat = _heat(market, snaps, model, weights)
@@ -135,7 +140,7 @@ def model_forecast(
         "zones": "M2: broad zones, prior weights",
         "calibrated": "M3: weights learnt day by day from liquidations before that day",
     }[model]
-    return Forecast(model, "model", words, moved, maps, weights=weights), heat
+    return Forecast(model, "model", words, moved, maps, True, weights, evidence), heat
 
 
 def _heat(

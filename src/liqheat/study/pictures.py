@@ -30,6 +30,8 @@ _COLOURS = {
 }  # fmt: skip
 #: Groups of equally many hours in the reliability plot.
 GROUPS = 12
+#: Where its axes begin.
+LEAST_USD = 10.0
 
 
 def picture_all(
@@ -81,8 +83,10 @@ def _reliability(market: Market, forecasts: Sequence[Forecast]) -> Picture:
         (left, "each hour and side"),
         (right, f"{GROUPS} equal groups, means"),
     ):
-        ends = axes.get_xlim()
+        # Under some USD a prediction says "nothing"; how little is of no interest.
+        ends = (LEAST_USD, max(axes.get_xlim()[1], axes.get_ylim()[1]))
         axes.plot(ends, ends, "k:", lw=1)
+        axes.set(xlim=ends, ylim=ends)
         axes.set(xlabel="predicted USD", ylabel="realised USD", title=words)
     right.legend(frameon=False)
     return Picture(

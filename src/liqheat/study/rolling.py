@@ -61,13 +61,13 @@ def rolling(store: Readable, name: str, model: Model, days: int) -> Rolling:
 def _figures(
     market: Market, model: Model, scored: Bools, start: int, covered: float
 ) -> Rolling:
-    weights = tuple(learned(market)) if model == "calibrated" else ()
+    weights, evidence = learned(market) if model == "calibrated" else ((), None)
     moved = swept(
         market.bars, market.instrument, HeatmapParams(model=model), weights=weights
     )
     moved *= feed_share(weights, market.bars.start_ms)[:, None]
     forecasts = [
-        Forecast(model, "model", "", moved, weights=weights),
+        Forecast(model, "model", "", moved, None, True, weights, evidence),
         Forecast("distance", "null", "", nulls.distance(market), usd=False),
         nulls.fresh_range(market, snapshots(market)),
     ]

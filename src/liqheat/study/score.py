@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from liqheat.engine import MODEL_VERSION
 from liqheat.engine.heatmap import Model
-from liqheat.engine.weights import Weights
 from liqheat.errors import UnavailableError
 from liqheat.market.units import DAY_MS
 from liqheat.study import metrics
@@ -194,7 +193,7 @@ def score_happened(
     for forecast in forecasts:
         drawn[forecast.name] |= _hour_draws(forecast, scored, realised, hours, seed)
         if forecast.weights and exchange is None:
-            spread = _spread_draws(market, forecast.weights, realised, hours, seed)
+            spread = _spread_draws(market, forecast, realised, hours, seed)
             drawn[forecast.name] |= spread
     rows = [Row(f.name, f.kind, f.words, _estimates(f.name, drawn)) for f in forecasts]
     return Table(title, len(y), blocks.count, blocks.days, float(y.sum()), rows)
@@ -267,11 +266,13 @@ def _hour_draws(
 
 
 def _spread_draws(
-    market: Market, weights: Sequence[Weights], realised: F64,
+    market: Market, forecast: Forecast, realised: F64,
     hours: tuple[NDArray[np.int64], NDArray[np.int64]], seed: int,
 ) -> dict[str, F64]:  # fmt: skip
     """Return how often hours lay in their bands, and the log score."""
-    bands = hour_bands(market, weights, hours[1])
+    if forecast.evidence is None:
+        return {}
+    bands = hour_bands(market, forecast.weights, forecast.evidence, hours[1])
     if len(bands.start_ms) < 24:
         return {}
     usd = by_hour(realised, hours)[np.isin(hours[1], bands.start_ms)]
