@@ -219,26 +219,30 @@ async def reconnects(n: int) -> list[float]:
     sessions, waits = Sessions(), []
     socket = Socket(f"ws://127.0.0.1:{runner.addresses[0][1]}/", "all", subscribe=("all",))
 
-    async def watch() -> None:
-        items: AsyncIterator[bytes | Hole] = frames(
-            socket, exchange="bench", clock_ms=wall_clock_ms, sleep=asyncio.sleep,
-            stats=SocketStats("all"), connect=sessions.connect,
-        )  # fmt: skip
-        await anext(items)
-        mine = len(open_sockets) - 1
-        open_sockets[mine].transport.abort()
-        cut = time.perf_counter()
-        while not isinstance(await anext(items), Hole):
-            pass
-        await anext(items)
-        waits.append(time.perf_counter() - cut)
-        await items.aclose()
-
     for _ in range(n):
-        await watch()
+        waits.append(await cut_once(socket, sessions, open_sockets))
     await sessions.close()
     await runner.cleanup()
     return waits
+
+
+async def cut_once(
+    socket: Socket, sessions: Sessions, open_sockets: list[web.Request]
+) -> float:
+    """Return the seconds from the cut of a new connection to its next frame."""
+    items: AsyncIterator[bytes | Hole] = frames(
+        socket, exchange="bench", clock_ms=wall_clock_ms, sleep=asyncio.sleep,
+        stats=SocketStats("all"), connect=sessions.connect,
+    )  # fmt: skip
+    await anext(items)
+    open_sockets[-1].transport.abort()
+    cut = time.perf_counter()
+    while not isinstance(await anext(items), Hole):
+        pass
+    await anext(items)
+    waited = time.perf_counter() - cut
+    await items.aclose()
+    return waited
 
 
 # -- the tables ----------------------------------------------------------------------------
