@@ -216,11 +216,10 @@ async def reconnects(n: int) -> list[float]:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    sessions, waits = Sessions(), []
+    sessions = Sessions()
     socket = Socket(f"ws://127.0.0.1:{runner.addresses[0][1]}/", "all", subscribe=("all",))
 
-    for _ in range(n):
-        waits.append(await cut_once(socket, sessions, open_sockets))
+    waits = [await cut_once(socket, sessions, open_sockets) for _ in range(n)]
     await sessions.close()
     await runner.cleanup()
     return waits
