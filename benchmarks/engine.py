@@ -22,15 +22,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from liqheat.engine import kernels
+from liqheat.engine import kernels, learn
+from liqheat.engine.fit import Problem, expected, fit
 from liqheat.engine.flow import PHI
 from liqheat.engine.grid import price_edges, rows_for
 from liqheat.engine.heatmap import HeatmapParams, build_heatmap
 from liqheat.engine.leverage import LOG_BIN, N_BINS, build_bank
 from liqheat.engine.live import LiveHeatmap
 from liqheat.engine.params import bar_matrix
-from liqheat.market.events import Bars
+from liqheat.engine.sweeps import swept
+from liqheat.market.events import Bars, Liquidations
 from liqheat.market.instrument import instrument
+from liqheat.market.units import DAY_MS
 
 sys.path.append(str(Path(__file__).parents[1]))
 from liqheat.engine.reference import ReferenceLedger
@@ -162,6 +165,7 @@ def main() -> None:
             f"{oracle * n / seconds:,.0f}", f"{peak_mb():.0f} MB")  # fmt: skip
     for model in ("sharp", "zones"):
         push(week, HeatmapParams(model))  # type: ignore[arg-type]
+    recalibrate(year[:86_400])
     print(f"\npeak resident size of the whole run: {peak_mb():.0f} MB")
 
 
@@ -182,6 +186,53 @@ def push(week: Bars, params: HeatmapParams) -> None:
     size = sum(array.nbytes for array in kernels.new_ledger(live.bank)) / 1e6
     row(f"push one live bar, {params.model}", seconds, 50e-6, 1e6, "µs",
         f"{plain / seconds:,.0f}", f"{oracle / seconds:,.0f}", f"{size:.1f} MB state")  # fmt: skip
+
+
+def recalibrate(bars: Bars) -> None:
+    """Time the learning of one day's weights from 60 days of 1m bars."""
+    params = HeatmapParams("calibrated")
+    rng = np.random.default_rng(1)
+    usd = 0.05 * swept(bars, BTC, params)
+    # Whole quarters of an hour run hot or cold together, as real ones do.
+    heat = np.repeat(rng.gamma(2.0, 0.5, (len(bars) // 15, 2)), 15, axis=0)
+    rows, sides = np.nonzero(rng.poisson(usd * heat / 20_000.0))
+    size = rng.exponential(0.3, len(rows)) + 1e-4
+    events = Liquidations.from_columns(
+        {"event_ms": bars.start_ms[rows], "is_long": sides == 0, "qty": size,
+         "notional_usd": size * bars.close[rows]}, completeness="full",
+    )  # fmt: skip
+    end = int(bars.start_ms[-1]) // DAY_MS * DAY_MS
+    evidence = learn.gather(bars, BTC, events)
+    yesterday = learn.learn_day(evidence, end - DAY_MS)
+    assert yesterday is not None
+    start = np.append(yesterday.log_gain, yesterday.side_gain)
+    problem, _ = learn.problem_at(evidence, end)
+    fit_seconds = median_cpu(lambda: fit(problem, start), 5)
+    normal = median_cpu(lambda: plain_fit_step(problem), 3) * fit(problem, start).steps
+    row("fit 60 days alone, warm start", fit_seconds, 0.2, 1e3, "ms",
+        f"{normal / fit_seconds:.1f}", "-", "-")  # fmt: skip
+    seconds = median_cpu(lambda: learn.learn_day(evidence, end, start=start), 3)
+    row("one day's weights: two fits, two scales, trips", seconds, 0.2, 1e3, "ms", "-", "-",
+        f"{evidence.features.nbytes / 1e6:.0f} MB features")  # fmt: skip
+
+    def whole() -> None:
+        learn.learn_day(learn.gather(bars, BTC, events), end, start=start)
+
+    plain, oracle = slow_rates(bars, params)
+    seconds = median_cpu(whole, 3)
+    row("the same with the features of 60 days of 1m", seconds, 0.2, 1e3, "ms",
+        f"{plain * len(bars) / seconds:,.0f}", f"{oracle * len(bars) / seconds:,.0f}",
+        f"{peak_mb():.0f} MB")  # fmt: skip
+
+
+def plain_fit_step(problem: Problem) -> object:
+    """Do one step of the fit with one large product, as BLAS likes it."""
+    m = expected(problem, problem.mean).ravel()
+    jacobian = problem.features.reshape(len(m), -1) * problem.prior
+    weighted = jacobian / (problem.event_size * m + m**2)[:, None]
+    return np.linalg.inv(weighted.T @ jacobian + np.eye(jacobian.shape[1])), expected(
+        problem, problem.mean
+    )
 
 
 if __name__ == "__main__":

@@ -1,122 +1,243 @@
-"""Messages of exchanges, spoilt in a million ways: an event, or one clear error; never more.
+"""Damaged frames of every exchange: refused as such, or events which can be; never a zero.
 
-A short run belongs to the tests; ``LIQHEAT_FUZZ_FRAMES=1000000`` makes it as long as wished.
+Each frame of the fakes is damaged at random: bytes, tokens, structure. ``make fuzz`` tries a
+million over all exchanges.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import math
 import os
 import random
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from liqheat.errors import ExchangeError
-from liqheat.exchanges._wire import BadFrameError
-from liqheat.market.events import Event
-from tests.unit import test_binance, test_deribit, test_gate, test_okx
+from liqheat.exchanges._stream import Stream
+from liqheat.exchanges.live import BadFrameError, LiveExchange
+from liqheat.exchanges.transport import SocketStats
+from liqheat.market.events import Bar, Event, Liquidation, MarkPrice, OpenInterest, Trade
+from tests.fake_exchange.market import Market
+from tests.fake_exchange.parity import T0
+from tests.fake_exchange.scenario import SCENARIOS
+from tests.fake_exchange.server import FakeExchange, VirtualTime, venue_types
 
-ROUNDS = int(os.environ.get("LIQHEAT_FUZZ_FRAMES", "4000"))
-TIMES_MS = (1_230_940_800_000, 4_102_444_800_000)
-VALUES = re.compile(rb'"[^"]*"|-?\d+(\.\d+)?|true|false|null')
-WORDS = [
-    b"null", b"-1", b"0", b"1e999", b'"NaN"', b'""', b"[]", b"{}", b"true", b"9" * 40,
-    b'"\\ud800"', b"\xff", b"1e-320", b"[" * 40, b'"x"', b"4102444800001", b"1790000040",
-]  # fmt: skip
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "0.7"))
+SEED = int(os.environ.get("FUZZ_SEED", "1"))
+VENUES = list(venue_types())
+#: A million over all exchanges in the three minutes of ``make fuzz``.
+FRAMES = math.ceil(1_000_000 * SECONDS / 180 / len(VENUES))
 
-
-def _binance() -> tuple[object, str, list[object]]:
-    of = test_binance
-    mark = {"e": "markPriceUpdate", "E": of.NOW, "s": "BTCUSDT", "p": "1", "i": "2",
-            "r": "0.0001", "T": of.NOW + 1}  # fmt: skip
-    coin = of.forced(s="BTCUSD_PERP", st=2)
-    return of, "market", [of.trade(1), of.trade(1, s="BTCUSD_PERP"), of.forced(), coin,
-                          {"data": mark}, {"result": None, "id": 1}]  # fmt: skip
-
-
-def _okx() -> tuple[object, str, list[object]]:
-    of = test_okx
-    at = {"instId": "BTC-USDT-SWAP", "ts": str(of.NOW)}
-    return of, "public", [
-        of.push("trades", of.trade(1), of.trade(2, instId="BTC-USD-SWAP")), of.SUBSCRIBED,
-        of.forced({}, {"posSide": "net"}), of.push("mark-price", {**at, "markPx": "6"}),
-        of.push("open-interest", {**at, "oiCcy": "6"}),
-        of.push("funding-rate", {**at, "fundingRate": "0.1", "fundingTime": str(of.NOW)}),
-    ]  # fmt: skip
+TOKENS = (
+    b"null", b"true", b"0", b"-0", b"-1", b'""', b'"0"', b'"-1"', b'"NaN"', b"NaN", b'"inf"',
+    b"1e400", b'"1e400"', b"-1e308", b"1e-320", b"[]", b"{}", b'"x"', b"99999999999999999999",
+    b"9" * 60, b'"\\ud800"', b"1700000000", b"253402300800000", b'"buy"', b'" 1"', b'"1_0"',
+)  # fmt: skip
+TOKEN = re.compile(rb'"[^"]*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null')
 
 
-def _gate() -> tuple[object, str, list[object]]:
-    of = test_gate
-    ticker = {"contract": "BTC_USDT", "mark_price": "64000", "index_price": "64001",
-              "total_size": "658216984", "funding_rate": "0.0001",
-              "funding_next_apply": of.NOW // 1000, "t": of.NOW}  # fmt: skip
-    return of, "usdt", [
-        of.trades(of.trade(1), of.trade(2, contract="BTC_USD")), of.push("tickers", ticker),
-        of.dead(of.forced(), of.forced(size="-3")),
-    ]  # fmt: skip
+@dataclass
+class Subject:
+    """An adapter which knows its instruments, and frames it understands."""
+
+    exchange: LiveExchange
+    stream: Stream
+    frames: list[tuple[str, bytes]]
 
 
-def _deribit() -> tuple[object, str, list[object]]:
-    of = test_deribit
-    ticker = {"timestamp": of.NOW, "instrument_name": "BTC-PERPETUAL", "index_price": 5.0,
-              "mark_price": 5.0, "open_interest": 1e9}  # fmt: skip
-    beat = {"jsonrpc": "2.0", "method": "heartbeat", "params": {"type": "test_request"}}
-    return of, "public", [
-        of.trades(of.trade(1, liquidation="T"), of.trade(2)), beat,
-        of.push("ticker.BTC-PERPETUAL.100ms", ticker),
-    ]  # fmt: skip
+def subject(name: str) -> Subject:
+    """Return an adapter with two minutes of its fake's frames, each with its label."""
+
+    async def make() -> Subject:
+        time = VirtualTime(T0 + 120_000)
+        market = Market(coins=("BTC", "DOGE"), trades_per_s=0.3, readings_ms=10_000)
+        fake = FakeExchange([name], market, SCENARIOS["normal"], time, time.sleep)
+        venue = fake.venues[name]
+        exchange = venue.adapter(
+            venue.adapter.urls_at(await fake.start()), clock_ms=time, sleep=time.sleep
+        )
+        listed = [one.name for one in await exchange.fetch_instruments()]
+        names = tuple(one for one in venue.instruments() if one in listed)
+        labels = [one.label for one in exchange.sockets(names)]
+        texts = [
+            text.encode()
+            for tick in market.ticks(T0, T0 + 120_000)
+            for _, text in venue.frames_for(tick)
+        ]
+        texts += [text.encode() for _, text in venue.frames_at(T0 + 120_000)]
+        frames = [(label_of(exchange, labels, text), text) for text in texts]
+        stream = Stream(exchange, names, T0)
+        exchange.stats = {label: SocketStats(label) for label in labels}
+        await exchange.close()
+        await fake.stop()
+        return Subject(exchange, stream, frames)
+
+    return asyncio.run(make())
 
 
-def spoilt(rng: random.Random, frame: bytes) -> bytes:
-    """Return a frame with one to three things wrong with it."""
-    out = bytearray(frame)
-    for _ in range(rng.randint(1, 3)):
-        at, kind = rng.randrange(len(out) + 1), rng.randrange(6)
-        if kind == 0:
-            out[at : at + 1] = bytes([rng.randrange(256)])
-        elif kind == 1:
-            del out[at : at + rng.randint(1, 20)]
-        elif kind == 2:
-            out[at:at] = out[rng.randrange(len(out) + 1) :][: rng.randint(1, 30)]
-        elif kind == 3:
-            out[at : at + rng.randint(0, 8)] = rng.choice(WORDS)
-        elif kind == 4:
-            # The likeliest to be read: another value in the place of one.
-            spans = [found.span() for found in VALUES.finditer(bytes(out))]
-            if spans:
-                start, end = rng.choice(spans)
-                out[start:end] = rng.choice(WORDS)
-        else:
-            del out[at:]
-    return bytes(out)
-
-
-def check(event: Event, frame: bytes) -> None:
-    """Hold an event to what the store and the engine rely on."""
-    assert TIMES_MS[0] <= event.event_ms <= TIMES_MS[1], frame
-    for name, value in msgspec.structs.asdict(event).items():
-        if isinstance(value, float):
-            assert math.isfinite(value), frame
-            assert value >= 0 or name == "funding_rate", frame
-            assert value > 0 or name not in ("price", "mark_price", "index_price"), frame
-
-
-@pytest.mark.parametrize("messages", [_binance, _okx, _gate, _deribit])
-def test_a_spoilt_frame_is_an_event_or_one_clear_error(messages) -> None:
-    of, label, whole = messages()
-    exchange, _ = of.made()
-    frames, rng = [msgspec.json.encode(each) for each in whole], random.Random(7)
-    events, words = 0, list[str]()
-    for _ in range(ROUNDS):
-        frame = spoilt(rng, rng.choice(frames))
+def label_of(exchange: LiveExchange, labels: list[str], text: bytes) -> str:
+    for label in labels:
         try:
-            for event in exchange.decode(label, frame, of.NOW):
-                check(event, frame)
-                events += 1
-        except (BadFrameError, ExchangeError) as error:
-            words.append(str(error))
-    assert events > 0
-    assert words
-    assert all(text.isprintable() and len(text) < 2_000 for text in words)
+            if list(exchange.decode(label, text, T0)):
+                return label
+        except (BadFrameError, ExchangeError):
+            continue
+    return labels[0]
+
+
+@pytest.fixture(scope="module", params=VENUES)
+def live(request: pytest.FixtureRequest) -> Iterator[Subject]:
+    log = logging.getLogger("liqheat.exchanges")
+    log.setLevel(logging.CRITICAL)
+    yield subject(request.param)
+    log.setLevel(logging.NOTSET)
+
+
+def damaged(frame: bytes, others: list[tuple[str, bytes]], rng: random.Random) -> bytes:
+    """Return a copy which is wrong in one to three ways."""
+    for _ in range(rng.randrange(1, 4)):
+        n = len(frame)
+        at = rng.randrange(n) if n else 0
+        match rng.randrange(8):
+            case 0:
+                frame = frame[:at]
+            case 1:
+                frame = frame[:at] + bytes([rng.randrange(256)]) + frame[at + 1 :]
+            case 2:
+                end = at + rng.randrange(1, 20)
+                frame = frame[:at] + frame[end:]
+            case 3:
+                frame = frame[:at] + frame[at : at + rng.randrange(1, 60)] * 2 + frame[at:]
+            case 4:
+                other = rng.choice(others)[1]
+                frame = frame[:at] + other[rng.randrange(len(other)) :]
+            case _:
+                found = list(TOKEN.finditer(frame))
+                if found:
+                    token = rng.choice(found)
+                    frame = (
+                        frame[: token.start()] + rng.choice(TOKENS) + frame[token.end() :]
+                    )
+    return frame
+
+
+def check(events: list[Event]) -> None:
+    """Hold what no event may be."""
+    for event in events:
+        assert type(event.instrument) is str
+        assert type(event.event_ms) is int
+        for name in event.__struct_fields__:
+            value = getattr(event, name)
+            assert not isinstance(value, float) or math.isfinite(value), event
+        if isinstance(event, Trade | Liquidation):
+            assert event.price > 0, event
+            assert event.qty > 0, event
+        if isinstance(event, Liquidation):
+            assert event.notional_usd > 0, event
+            assert event.position_side in ("long", "short")
+        if isinstance(event, MarkPrice):
+            assert event.mark_price > 0, event
+        if isinstance(event, OpenInterest):
+            assert event.open_interest_qty >= 0, event
+
+
+def feed(live: Subject, label: str, frame: bytes) -> bool:
+    """Give a frame to the adapter and the stream; return whether it was refused."""
+    try:
+        events = list(live.exchange.decode(label, frame, T0 + 120_000))
+    except (BadFrameError, ExchangeError):
+        return True
+    check(events)
+    stats = live.exchange.stats[label]
+    for event in events:
+        live.stream.take(event, T0 + 120_000, stats)
+    return False
+
+
+def test_whole_frames_are_understood(live):
+    assert len(live.frames) > 50
+    kinds = set()
+    for label, frame in live.frames:
+        try:
+            kinds |= {type(event) for event in live.exchange.decode(label, frame, T0)}
+        except BadFrameError as error:
+            raise AssertionError(frame) from error
+    assert len(kinds) >= 1
+
+
+def test_damaged_frames_never_become_anything_else(live):
+    rng = random.Random(SEED)
+    refused = 0
+    for number in range(FRAMES):
+        label, whole = rng.choice(live.frames)
+        frame = damaged(whole, live.frames, rng)
+        try:
+            refused += feed(live, label, frame)
+        except Exception as error:
+            msg = f"{live.exchange.name} {label}, number {number} of seed {SEED}: {frame!r}"
+            raise AssertionError(msg) from error
+    print(f"\n{live.exchange.name}: {FRAMES} damaged frames, {refused} refused")
+    assert 0 < refused <= FRAMES
+    for builder in live.stream.builders.values():
+        bars = [builder.close() for _ in range(4)]
+        check_bars([bar for bar in bars if bar is not None])
+
+
+def check_bars(bars: list[Bar]) -> None:
+    for bar in bars:
+        assert 0 < bar.low <= min(bar.open, bar.close), bar
+        assert max(bar.open, bar.close) <= bar.high < math.inf, bar
+        assert 0 <= bar.qty < math.inf, bar
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(data=st.binary(max_size=200) | JSON.map(msgspec.json.encode))
+def test_no_bytes_at_all_end_a_stream(live, data):
+    for label in live.exchange.stats:
+        feed(live, label, data)
+
+
+@settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(data=st.data())
+def test_replaced_values_are_refused_or_possible(live, data):
+    label, whole = data.draw(st.sampled_from(live.frames[:200]))
+    message = msgspec.json.decode(whole)
+    replace_one(message, data)
+    feed(live, label, msgspec.json.encode(message))
+
+
+def replace_one(node: object, data: st.DataObject) -> None:
+    """Put any JSON in place of one value of a message, at any depth."""
+    while isinstance(node, dict | list) and node:
+        keys = list(node) if isinstance(node, dict) else list(range(len(node)))
+        key = data.draw(st.sampled_from(keys))
+        inner = node[key]
+        if not isinstance(inner, dict | list) or not inner or data.draw(st.booleans()):
+            node[key] = data.draw(JSON)
+            return
+        node = inner

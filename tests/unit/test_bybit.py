@@ -106,6 +106,14 @@ def test_inverse_open_interest_and_sizes_are_usd(bybit):
     assert (dead.notional_usd, dead.qty) == (pytest.approx(1000.0), pytest.approx(1 / 49))
 
 
+def test_inverse_open_interest_is_not_converted_at_an_old_price(bybit):
+    trade = {"T": AT - 10**8, "s": "BTCUSD", "S": "Sell", "v": "1", "p": "30000", "i": "a"}
+    decoded(bybit, {"topic": "publicTrade.BTCUSD", "ts": AT, "data": [trade]})
+    assert decoded(bybit, ticker(symbol="BTCUSD", openInterest="400000000")) == []
+    both = ticker(symbol="BTCUSD", markPrice="50000", openInterest="400000000")
+    assert decoded(bybit, both)[1].open_interest_qty == pytest.approx(4_000.0)
+
+
 def test_ticker_deltas_keep_what_they_leave_out(bybit):
     snapshot = ticker(
         "snapshot", markPrice="63958.60", indexPrice="63986.67", fundingRate="0.0000544",

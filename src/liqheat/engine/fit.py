@@ -45,7 +45,7 @@ SIZE_QUANTILE = 0.995
 #: Expected in every block where nothing is modelled [event sizes].
 BACKGROUND = 1e-3
 #: Largest step of ln(weight), number of steps, and the step below which they end.
-MAX_STEP, MAX_STEPS, ENOUGH = 1.0, 40, 1e-3
+MAX_STEP, MAX_STEPS, ENOUGH = 1.0, 40, 1e-2
 #: Bounds and first guess of ``shape`` per block.
 SHAPE_BOUNDS, FIRST_SHAPE = (0.05, 100.0), 1.0
 #: Rows of one product of the normal equations.
@@ -149,7 +149,7 @@ def fit_together(
     for step in range(1, MAX_STEPS + 1):
         gradient, hessian = -precision @ (gain - mean), precision.copy()
         for i, (problem, part) in enumerate(zip(problems, parts, strict=True)):
-            if step <= MAX_STEPS // 2:
+            if step <= MAX_STEPS // 4:
                 shapes[i] = _shape(problem, gain[part], shapes[i])
             slope, curvature = _normal_equations(problem, gain[part], shapes[i])
             gradient[part] += slope
@@ -199,7 +199,7 @@ def fit_scale(problem: Problem) -> Posterior:
         if largest < ENOUGH:
             break
     shape = FIRST_SHAPE
-    for _ in range(MAX_STEPS // 2):
+    for _ in range(MAX_STEPS // 4):
         shape = _shape(whole, gain, shape)
     out = prior_covariance(problem, problem)
     out[:k, :k] += covariance[0, 0] - COMMON_SD**2

@@ -67,12 +67,18 @@ class LiveHeatmap:
     def learn(self, weights: Sequence[Weights]) -> None:
         """Use these dated weights from the next bar on, in place of those given before."""
         self.weights = tuple(weights)
-        self._weight_rows(np.zeros(1, np.int64))
-
-    def _weight_rows(self, end_ms: I64) -> tuple[F64, I64]:
-        return weight_rows(
-            self.weights, self.bank, self.instrument, self.params.model, end_ms
+        self._by_weights, _ = weight_rows(
+            self.weights,
+            self.bank,
+            self.instrument,
+            self.params.model,
+            np.zeros(1, np.int64),
         )
+        self._known_ms = np.array([each.as_of_ms for each in self.weights], np.int64)
+
+    def _row_at(self, end_ms: int) -> int:
+        """Return which row of weights is the newest known then; 0 is the prior."""
+        return int(np.searchsorted(self._known_ms, end_ms, side="right"))
 
     @property
     def end_ms(self) -> int | None:
@@ -88,7 +94,8 @@ class LiveHeatmap:
         self._refuse_old(int(ends[0]))
         render.run(
             self._ledger, self.bank, self._rows, self.instrument.is_inverse, self.interval_ms,
-            ends, rows, ends[-1:], *self._weight_rows(ends[-1:]), -1, self._scratch,
+            ends, rows, ends[-1:], self._by_weights,
+            np.array([self._row_at(int(ends[-1]))]), -1, self._scratch,
             self.account[None, :], np.zeros(1),
             _zeroed(self.long_usd)[None, :], _zeroed(self.short_usd)[None, :],
         )  # fmt: skip
@@ -139,10 +146,9 @@ class LiveHeatmap:
         self, ledger: kernels.Ledger, end_ms: int, long_usd: F32, short_usd: F32,
         lag_ms: float = 0.0,
     ) -> None:  # fmt: skip
-        rows, row_of = self._weight_rows(np.array([end_ms]))
         render.render(
-            ledger, self.bank, rows[row_of[0]], self._rows, -1, lag_ms, self._scratch,
-            self.account,
+            ledger, self.bank, self._by_weights[self._row_at(end_ms)],
+            self._rows, -1, lag_ms, self._scratch, self.account,
             long_usd, short_usd,
         )  # fmt: skip
 

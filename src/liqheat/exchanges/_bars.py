@@ -49,6 +49,8 @@ class BarBuilder:
         Close of the last bar given away: that of a minute without a trade.
     newest_ms : int
         Time of the newest trade or kline, 0 before the first.
+    built_ms : int
+        Start of the newest minute given away as it was built here, 0 before the first.
     changed : bool
         Whether something came since ``growing`` was last called.
     """
@@ -56,7 +58,7 @@ class BarBuilder:
     def __init__(self, instrument: str, next_ms: int) -> None:
         self.instrument, self.next_ms = instrument, next_ms
         self.last_close: float | None = None
-        self.newest_ms = 0
+        self.newest_ms = self.built_ms = 0
         self.changed = False
         self._minutes: dict[int, _Minute] = {}
         self._at_ms, self._now = -1, _Minute()
@@ -149,6 +151,7 @@ class BarBuilder:
                 self.instrument, self.next_ms, MINUTE_MS, last, last, last, last, 0.0, 0.0,
                 minute.mark_high, minute.mark_low,
             )  # fmt: skip
+        self.built_ms = self.next_ms
         self._given(bar)
         return bar
 

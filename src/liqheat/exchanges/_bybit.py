@@ -222,8 +222,10 @@ class TickerState:
         if mark := given(row.mark_price):
             found.append(self._listed.mark(event_ms, mark, self._index))
         interest = one_sided(given(row.open_interest), given(row.single_open_interest))
-        if interest is not None:
-            found += self._listed.open_interest(event_ms, interest)
+        # USD become coins at the mark of now: the last trade may be of yesterday.
+        price = self._listed.mark_at(event_ms) if self._listed.inverse else 1.0
+        if interest is not None and price is not None:
+            found += self._listed.open_interest(event_ms, interest, price)
         self._rate = given(row.funding_rate, self._rate)
         self._next_ms = given(row.next_funding_time, self._next_ms)
         if self._rate is not None and self._next_ms is not None:

@@ -158,7 +158,7 @@ class Repairs:
             if not quiet or stats.kick:
                 continue
             since = quiet[0][0]
-            self._doubt_bars(socket, since - since % MINUTE_MS, start_ms)
+            self._doubt_bars(socket, since)
             if (
                 stats.state != "live"
                 or (stats.live_ms or 0) + offset > start_ms + MINUTE_MS
@@ -177,15 +177,13 @@ class Repairs:
                     self._doubted.add((socket.label, begin, end))
                     self._spread(socket, begin, end, "no trade beside a hole")
 
-    def _doubt_bars(self, socket: Socket, start_ms: int, end_ms: int) -> None:
-        # Bars given away whole before the line was found deaf may lack their last seconds.
-        stream = self._stream
-        start_ms = max(start_ms, stream.start_ms - stream.start_ms % MINUTE_MS)
-        for name in socket.instruments or stream.names:
-            if start_ms < end_ms:
-                stream.emit(
-                    Gap(name, start_ms, end_ms, "bars", "the line was deaf at its end")
-                )
+    def _doubt_bars(self, socket: Socket, since_ms: int) -> None:
+        # The line fell deaf in the last seconds of a minute which was given away as built.
+        start = since_ms - since_ms % MINUTE_MS
+        for name in socket.instruments or self._stream.names:
+            if self._stream.builders[name].built_ms == start:
+                reason = "the line was deaf at its end"
+                self._stream.emit(Gap(name, start, start + MINUTE_MS, "bars", reason))
 
     async def _fetch_bars(self, name: str, start: int, end: int) -> _Found:
         exchange, tries, wait = self._stream.exchange, 0, FIRST_WAIT_S

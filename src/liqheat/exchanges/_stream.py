@@ -243,8 +243,10 @@ class Stream:
             self._kline(event, builder, stats)  # type: ignore[arg-type]
         elif kind in _HELD:
             self._hold(event, builder)
+        elif kind is Liquidation and _possible(event):
+            self.emit(self._marked(event))  # type: ignore[arg-type]
         elif kind is Liquidation:
-            self.emit(self._marked(event, now))  # type: ignore[arg-type]
+            self._bad_event(event)
         else:
             self.emit(event)
 
@@ -300,7 +302,7 @@ class Stream:
             self._told[key] = event
             self.emit(event)
 
-    def _marked(self, event: Liquidation, now: int) -> Liquidation:
+    def _marked(self, event: Liquidation) -> Liquidation:
         mark = self._marks.get(event.instrument)
         if event.mark_price is not None or mark is None:
             return event
@@ -459,6 +461,10 @@ class Stream:
 
 
 def _possible(event: Event) -> bool:
+    if isinstance(event, Liquidation):
+        sizes = event.qty, event.notional_usd
+        priced = MIN_PRICE <= event.price <= MAX_PRICE
+        return priced and all(0 < size <= MAX_QTY for size in sizes)
     if isinstance(event, MarkPrice):
         return MIN_PRICE <= event.mark_price <= MAX_PRICE
     return not isinstance(event, OpenInterest) or 0 <= event.open_interest_qty <= MAX_QTY

@@ -34,8 +34,8 @@ Level = tuple[float, float]
 Price = Annotated[float, msgspec.Meta(ge=MIN_PRICE, le=MAX_PRICE)]
 #: A size or an open interest, in whatever unit.
 Qty = Annotated[float, msgspec.Meta(ge=0.0, le=MAX_QTY)]
-#: Of a trade or a liquidation: none has no size.
-Size = Annotated[float, msgspec.Meta(gt=0.0, le=MAX_QTY)]
+#: Of a trade or a liquidation: none has no size, nor one that vanishes when it is converted.
+Size = Annotated[float, msgspec.Meta(ge=1e-12, le=MAX_QTY)]
 #: A fraction per interval.
 Rate = Annotated[float, msgspec.Meta(gt=-1.0, lt=1.0)]
 #: 2009-01-03 .. 2100-01-01, as the store has it: seconds and microseconds lie outside.

@@ -47,7 +47,7 @@ from liqheat.exchanges._wire import BadFrameError, history_table, number, unpack
 from liqheat.exchanges.base import Coverage, Kind
 from liqheat.exchanges.live import LiveExchange
 from liqheat.exchanges.transport import Budget, Http, Socket
-from liqheat.market.events import Event, PriceKind
+from liqheat.market.events import MIN_PRICE, Event, PriceKind
 from liqheat.market.instrument import Instrument
 from liqheat.market.units import DAY_MS
 
@@ -166,6 +166,8 @@ class Binance(LiveExchange):
             return
         if {row.st, frame.st} & ({1} if listed.inverse else {2}):
             raise BadFrameError("binance", "forceOrder", "st", f"not {row.s}'s", row.st)
+        if 0 < row.ap < MIN_PRICE:
+            raise BadFrameError("binance", "forceOrder", "o.ap", "no price", row.ap)
         # Nothing filled: the price the order asked for, at which nothing need have traded.
         kind: PriceKind = "fill" if row.ap > 0 else "bankruptcy"
         yield listed.liquidation(

@@ -6,6 +6,7 @@ name says otherwise.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -21,6 +22,7 @@ from liqheat.serve.wire import encode_picture
 from liqheat.service.coin import CoinHeatmap
 from liqheat.service.feeds import ExchangeState, InstrumentRow
 from liqheat.service.history import History
+from liqheat.service.measured import MeasuredPart
 from liqheat.service.picture import Picture, price_scale, scale_top, to_codes
 from liqheat.service.query import Query
 from liqheat.study.figures import Rolling
@@ -133,6 +135,22 @@ class ExchangePart(msgspec.Struct):
     short_usd: list[float]
 
 
+class MeasuredProfile(msgspec.Struct):
+    """Levels read from public positions of one instrument, and how much they cover.
+
+    The shares are of its open interest; in the place of so much of its modelled levels these
+    count.
+    """
+
+    instrument: str
+    positions: int
+    age_ms: float | None
+    long_share: float
+    short_share: float
+    long_usd: list[float]
+    short_usd: list[float]
+
+
 class MapReply(msgspec.Struct):
     """The current profile over price; cumulative sums run outwards from the last price."""
 
@@ -149,6 +167,7 @@ class MapReply(msgspec.Struct):
     short_cumulative_usd: list[float]
     tiers: list[TierProfile]
     quality: Quality
+    measured: list[MeasuredProfile]
     parts: list[ExchangePart] | None = None
 
 
@@ -279,7 +298,20 @@ def _parts(heatmap: Heatmap, wanted: str | None, t: int) -> list[ExchangePart] |
     ]
 
 
-def map_json(heatmap: Heatmap, mode: Mode, parts: str | None = None) -> bytes:
+def _measured(part: MeasuredPart) -> MeasuredProfile:
+    levels, whole = part.levels, part.whole
+    return MeasuredProfile(
+        instrument=part.instrument, positions=levels.positions,
+        age_ms=round(levels.age_ms) if np.isfinite(levels.age_ms) else None,
+        long_share=round(whole.share[0], 4), short_share=round(whole.share[1], 4),
+        long_usd=_usd(whole.measured_long_usd), short_usd=_usd(whole.measured_short_usd),
+    )  # fmt: skip
+
+
+def map_json(
+    heatmap: Heatmap, mode: Mode, parts: str | None = None,
+    measured: Sequence[MeasuredPart] = (),
+) -> bytes:  # fmt: skip
     """Return the last column as a profile over price, by tier, and by exchange if asked."""
     long_usd, short_usd = heatmap.long_usd[-1], heatmap.short_usd[-1]
     edges = heatmap.price_edges
@@ -297,7 +329,8 @@ def map_json(heatmap: Heatmap, mode: Mode, parts: str | None = None) -> bytes:
                 TierProfile(leverage, _usd(one[0][-1]), _usd(one[1][-1]))
                 for leverage, one in zip(heatmap.tiers, tiers, strict=True)
             ],
-            quality=heatmap.quality, parts=_parts(heatmap, parts, -1),
+            quality=heatmap.quality, measured=[_measured(one) for one in measured],
+            parts=_parts(heatmap, parts, -1),
         )
     )  # fmt: skip
 

@@ -6,6 +6,7 @@ Also what the service knows of each instrument between a store and its viewers (
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from liqheat.errors import BadInputError, UnavailableError
 from liqheat.exchanges.base import Mode
 from liqheat.market.events import Liquidation, from_row
 from liqheat.service.cache import BuildCache
-from liqheat.service.coin import chosen_exchanges
+from liqheat.service.coin import CoinHeatmap, chosen_exchanges
 from liqheat.service.feeds import (
     Catalogue,
     Entry,
@@ -30,6 +31,7 @@ from liqheat.service.feeds import (
 from liqheat.service.history import History
 from liqheat.service.learning import Learning
 from liqheat.service.live import LiveView
+from liqheat.service.measured import MeasuredPart, read_measured
 from liqheat.service.picture import Delta
 from liqheat.service.query import Query
 from liqheat.service.tape import MAX_LIQUIDATIONS, Tape
@@ -242,6 +244,17 @@ class Maps:
 
         await self.ready()
         return await self._heatmaps.get((key, last_only), build)
+
+    async def measured(self, heatmap: Heatmap) -> list[MeasuredPart]:
+        """Return the levels read from public positions, of each instrument that has them."""
+        members = heatmap.members if isinstance(heatmap, CoinHeatmap) else (heatmap,)
+        found = []
+        for one in members:
+            entry = self.catalogue.find(one.instrument.name)
+            if "positions" in entry.stored.spans:
+                part = functools.partial(read_measured, entry.feed.store, one)
+                found.append(await self.in_thread(part))
+        return found
 
     async def ready(self) -> None:
         """Wait for what was to be prepared."""

@@ -147,9 +147,15 @@ class Venue(FakeVenue):
 
     async def forced(self, request: web.Request) -> web.Response:
         symbol, now = request.query["symbol"], self.now_ms()
-        until = int(request.query.get("cursor") or now)
-        every = self.market.forced(self.listed[symbol], until - 3_600_000, until)[::-1]
-        rows = [_order(symbol, one) for one in every[: int(request.query["limit"])]]
+        until, limit = int(request.query.get("cursor") or now), int(request.query["limit"])
+        rows: list[dict] = []
+        minute = until // MINUTE_MS * MINUTE_MS
+        while len(rows) < limit and minute > now - 3 * 86_400_000:
+            for tick in reversed(self.market.minute(self.listed[symbol], minute)):
+                if isinstance(tick.event, Liquidation) and tick.event.event_ms < until:
+                    rows.append(_order(symbol, tick.event))
+            minute -= MINUTE_MS
+        rows = rows[:limit]
         return self._answer({"list": rows, "cursor": rows[-1]["ts"] if rows else ""})
 
     async def ratios(self, request: web.Request) -> web.Response:
