@@ -65,10 +65,11 @@ web-test: $(PAGE) ## unit tests and size limit of the page
 	$(PY) tools/web_build.py test
 	$(PY) tools/web_build.py size
 
-bench: $(VENV) ## how fast engine, store and server are, beside references; two minutes
+bench: $(VENV) ## how fast engine, store, server and exchanges are, beside references
 	$(PY) benchmarks/engine.py
 	$(PY) benchmarks/store.py
 	$(PY) benchmarks/serve.py --viewers 1000
+	$(PY) benchmarks/exchanges.py
 
 study: $(VENV) ## score the models, write docs/accuracy.md; ten minutes; ARGS="--seeds 1"
 	rm -rf build/study

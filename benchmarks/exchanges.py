@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import multiprocessing
 import resource
@@ -177,6 +178,8 @@ async def all_at_once(base: str, names: list[str], seconds: float) -> tuple[floa
     share = (time.process_time() - cpu) / (time.perf_counter() - began)
     trades = sum(live.counters["trades"] for live in lives) - before
     for task in tasks:
+        if task.done():
+            task.result()  # says why
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     for live in lives:
@@ -189,16 +192,23 @@ async def all_at_once(base: str, names: list[str], seconds: float) -> tuple[floa
 
 async def reconnects(n: int) -> list[float]:
     """Return the seconds from a cut to the next frame, of ``n`` connections cut once."""
-    open_sockets: list[tuple[web.Request, web.WebSocketResponse]] = []
+    open_sockets: list[web.Request] = []
+
+    async def send(socket: web.WebSocketResponse) -> None:
+        with contextlib.suppress(ConnectionError):
+            while not socket.closed:
+                await socket.send_str('{"x":1}')
+                await asyncio.sleep(0.02)
 
     async def give(request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
-        open_sockets.append((request, socket))
+        open_sockets.append(request)
         await socket.receive()
-        while not socket.closed:
-            await socket.send_str('{"x":1}')
-            await asyncio.sleep(0.02)
+        sender = asyncio.create_task(send(socket))
+        async for _ in socket:  # answers pings
+            pass
+        await sender
         return socket
 
     app = web.Application()
@@ -206,29 +216,32 @@ async def reconnects(n: int) -> list[float]:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    sessions, waits = Sessions(), []
+    sessions = Sessions()
     socket = Socket(f"ws://127.0.0.1:{runner.addresses[0][1]}/", "all", subscribe=("all",))
 
-    async def watch() -> None:
-        items: AsyncIterator[bytes | Hole] = frames(
-            socket, exchange="bench", clock_ms=wall_clock_ms, sleep=asyncio.sleep,
-            stats=SocketStats("all"), connect=sessions.connect,
-        )  # fmt: skip
-        await anext(items)
-        mine = len(open_sockets) - 1
-        open_sockets[mine][0].transport.abort()
-        cut = time.perf_counter()
-        while not isinstance(await anext(items), Hole):
-            pass
-        await anext(items)
-        waits.append(time.perf_counter() - cut)
-        await items.aclose()
-
-    for _ in range(n):
-        await watch()
+    waits = [await cut_once(socket, sessions, open_sockets) for _ in range(n)]
     await sessions.close()
     await runner.cleanup()
     return waits
+
+
+async def cut_once(
+    socket: Socket, sessions: Sessions, open_sockets: list[web.Request]
+) -> float:
+    """Return the seconds from the cut of a new connection to its next frame."""
+    items: AsyncIterator[bytes | Hole] = frames(
+        socket, exchange="bench", clock_ms=wall_clock_ms, sleep=asyncio.sleep,
+        stats=SocketStats("all"), connect=sessions.connect,
+    )  # fmt: skip
+    await anext(items)
+    open_sockets[-1].transport.abort()
+    cut = time.perf_counter()
+    while not isinstance(await anext(items), Hole):
+        pass
+    await anext(items)
+    waited = time.perf_counter() - cut
+    await items.aclose()
+    return waited
 
 
 # -- the tables ----------------------------------------------------------------------------

@@ -82,7 +82,7 @@ def test_keys_choose_and_are_silent_while_typing(page: Page, fake: Any) -> None:
     page.keyboard.press("5")
     expect(page).to_have_url(re.compile(r"[?&]r=1w"))
     page.keyboard.press("m")
-    expect(page).to_have_url(re.compile(r"[?&]m=zones"))
+    expect(page).to_have_url(re.compile(r"[?&]m=sharp"))
     page.keyboard.press("l")
     expect(page).to_have_url(re.compile(r"[?&]ax=log"))
     page.keyboard.press("]")

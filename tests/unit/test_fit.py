@@ -102,6 +102,25 @@ def test_the_scale_alone_keeps_the_shape() -> None:
     assert shape == pytest.approx(prior[0, 0] + prior[20, 20] - 2 * prior[0, 20])
 
 
+def test_single_events_where_nothing_was_modelled_do_not_rule_the_shape() -> None:
+    p = problem(10, 3000)
+    stray = p.features.copy()
+    stray[::20] = 0.0  # the map has nothing there, and yet one event came
+    realised = p.realised.copy()
+    realised[::20] = p.event_size
+    for found in (fit(p._replace(features=stray, realised=realised)), fit(p)):
+        assert found.shape == pytest.approx(2.0, rel=0.4)
+
+
+def test_a_map_which_promises_too_much_in_large_blocks_is_scaled_to_the_sum() -> None:
+    p = problem(11, 3000)
+    m = expected(p, p.mean)
+    realised = p._replace(realised=np.sqrt(m * np.median(m)))
+    found = fit_scale(realised)
+    total = expected(realised, found.gain).sum()
+    assert realised.realised.sum() / total == pytest.approx(1, abs=0.1)
+
+
 def test_a_coin_lends_its_shape_to_one_with_little_data() -> None:
     rich, poor = problem(7, 5000), problem(7, 120)
     alone, _ = fit(poor), None

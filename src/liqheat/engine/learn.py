@@ -32,7 +32,9 @@ from liqheat.engine.fit import (
     fit_scale,
     fit_together,
     prior_covariance,
+    scale_score,
     score,
+    spread_of,
 )
 from liqheat.engine.params import HeatmapParams, bank_for
 from liqheat.engine.sweeps import swept_components
@@ -295,7 +297,8 @@ def _tripped(problem: Problem, found: Posterior, start: F64 | None) -> str:
 def _scale_helps(problem: Problem) -> bool:
     early, late = _split(problem)
     plain = fit_scale(early)
-    won = score(late, plain.gain, plain.shape) - score(late, problem.mean, plain.shape)
+    spread = spread_of(early, plain.gain)
+    won = scale_score(late, plain.gain, spread) - scale_score(late, problem.mean, spread)
     return won >= -TRIP_NATS
 
 

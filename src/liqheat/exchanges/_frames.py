@@ -45,7 +45,7 @@ TURN = 256
 #: Answers to a connection attempt which say "not from here".
 REFUSALS = (403, 418, 451)
 #: An exchange which answers no ping is taken as subscribed after this, by any frame [ms].
-_SETTLED_MS = 3_000
+_SETTLED_MS = 1_000
 
 _TEXT, _BINARY = aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY
 _PING, _PONG = aiohttp.WSMsgType.PING, aiohttp.WSMsgType.PONG
