@@ -172,13 +172,13 @@ async def run(
             except UnavailableError:
                 raise
             except RefusedError as error:
-                log.warning("refused exchange=%s error=%s", exchange.name, error)
+                log.info("refused exchange=%s error=%s", exchange.name, error)
                 bus.report(exchange.name, "refused", str(error))
                 await asyncio.sleep(REFUSED_WAIT_S)
             except (LiqheatError, OSError, TimeoutError) as error:
                 if clock_ms() - began > 600_000:
                     wait = FIRST_WAIT_S
-                log.warning("collect_failed exchange=%s error=%s", exchange.name, error)
+                log.info("collect_failed exchange=%s error=%s", exchange.name, error)
                 detail = f"Trying again in {wait:g} s: {error}"
                 bus.report(exchange.name, "down", detail)
                 await asyncio.sleep(wait)
@@ -306,7 +306,7 @@ class _Run:
                     wait = FIRST_WAIT_S
                     break
                 except (LiqheatError, OSError, TimeoutError) as error:
-                    log.warning("fetch_failed %s error=%s", _words(piece), error)
+                    log.info("fetch_failed %s error=%s", _words(piece), error)
                     refused = isinstance(error, RefusedError)
                     await asyncio.sleep(REFUSED_WAIT_S if refused else wait)
                     wait = min(wait * 2, LONGEST_WAIT_S)

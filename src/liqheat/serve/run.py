@@ -47,7 +47,7 @@ MAX_CLIENT_FRAME = 8_192
 STOP_S = 3
 BACKLOG = 2_048
 #: How long ``up`` waits for the first exchange before it shows something else [s].
-REACH_S = 5.0
+REACH_S = 3.0
 
 
 class Server:

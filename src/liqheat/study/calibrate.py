@@ -12,12 +12,20 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
 
-from liqheat.engine.learn import CALIBRATED, gather, learn, learn_together
+from liqheat.engine.learn import (
+    CALIBRATED,
+    FILL_DAYS,
+    SCALE_DAYS,
+    SCALE_EVENTS,
+    gather,
+    learn,
+    learn_together,
+)
 from liqheat.engine.params import bank_for
 from liqheat.engine.weights import Weights, check, newest
 from liqheat.errors import BadInputError
@@ -145,6 +153,39 @@ def read_weights(
     if as_of_ms is None:
         return weights
     return [each for each in weights if each.as_of_ms <= as_of_ms]
+
+
+def weights_row(
+    market: Taught, weights: Sequence[Weights], path: Path | None
+) -> dict[str, Any]:
+    """Return what calibration came to, for printing: the newest weights in words and figures."""
+    name, n = market.instrument.name, len(market.liquidations)
+    if not weights:
+        return {
+            "instrument": name, "days": 0, "file": None,
+            "words": f"nothing learnt: {n} liquidations are too few, or on too few days "
+            f"({SCALE_EVENTS} events on {SCALE_DAYS:g} covered days are needed after "
+            f"{FILL_DAYS} days of bars); the prior stays in force",
+        }  # fmt: skip
+    last = weights[-1]
+    scale = float(np.exp(np.median(last.log_gain)))
+    dates = [
+        str(np.datetime64(at, "ms"))[:10] for at in (last.as_of_ms, last.data_start_ms)
+    ]
+    words = (
+        f"{len(weights)} days of weights; the newest, of {dates[0]}, are "
+        f"{last.method} from {last.events} liquidations since {dates[1]} "
+        f"({last.completeness} feed, which shows {last.feed_share:.0%} of the USD); "
+        f"scale {scale:.2g} of the prior's"
+        + (f"; {last.note}" if last.note else "")
+        + (f"; written to {path}" if path else "; nothing written")
+    )
+    return {
+        "instrument": name, "days": len(weights), "as_of_ms": last.as_of_ms,
+        "data_start_ms": last.data_start_ms, "method": last.method, "events": last.events,
+        "completeness": last.completeness, "feed_share": last.feed_share, "scale": scale,
+        "note": last.note, "file": None if path is None else str(path), "words": words,
+    }  # fmt: skip
 
 
 def _check(weights: Sequence[Weights], instrument: Instrument) -> None:

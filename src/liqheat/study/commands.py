@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from liqheat.errors import BadInputError
+from liqheat.errors import BadInputError, UnavailableError
 
 if TYPE_CHECKING:
     from liqheat.engine.heatmap import Model
@@ -45,6 +45,7 @@ def study_group(tools: Tools) -> click.Group:
     def study() -> None:
         """Ask how true the map is: score it, calibrate it, test the magnet."""
 
+    study.add_command(_calibrate(tools))
     study.add_command(_score(tools))
     study.add_command(_magnet(tools))
     return study
@@ -72,6 +73,65 @@ _SEED = click.option(
     "--seed", type=int, default=1, show_default=True, help="Seed of the bootstrap."
 )
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+def _calibrate(tools: Tools) -> click.Command:
+    @click.command("calibrate")
+    @click.option("--instrument", multiple=True, metavar="NAME",
+                  help="exchange:symbol; all with stored liquidations if not given.")  # fmt: skip
+    @click.option("--end", metavar="TIME", help="Use nothing from here on.")
+    @click.option("--dry-run", is_flag=True, help="Learn and tell, but write nothing.")
+    @_JSON
+    def calibrate(
+        instrument: tuple[str, ...], end: str | None, dry_run: bool, as_json: bool
+    ) -> None:
+        """Learn the weights of the calibrated model, day by day, and keep them with their dates.
+
+        Needs stored bars of at most 15 minutes and liquidations. What was kept before is
+        replaced, because it is learnt anew from the first day on.
+        """
+        end_ms = None if end is None else tools.time_ms(end)
+        with tools.progress("instruments") as progress:
+            learnt = _learn_all(tools, instrument, end_ms, dry_run, progress)
+        if as_json:
+            tools.print_json(learnt)
+            return
+        for row in learnt:
+            click.echo("{instrument}: {words}".format(**row))
+
+    return calibrate
+
+
+def _learn_all(
+    tools: Tools,
+    names: tuple[str, ...],
+    end_ms: int | None,
+    dry_run: bool,
+    progress: Progress,
+) -> list[dict[str, Any]]:
+    from liqheat.store import Store
+    from liqheat.study.calibrate import walk_forward, weights_row, write_weights
+    from liqheat.study.market import stored
+
+    rows = []
+    with Store.open(tools.folder(), mode="r") as store:
+        held = [one.instrument.name for one in store.instruments()
+                if {"bars", "liquidations"} <= one.spans.keys()]  # fmt: skip
+        if not (names or held):
+            raise UnavailableError(
+                f"{tools.folder()} holds no instrument with bars and liquidations; import a "
+                "recorded tape, or collect for some days"
+            )
+        for done, name in enumerate(names or held):
+            progress(done, len(names or held), name)
+            market = stored(store, name, None, end_ms)
+            weights = walk_forward(market)
+            path = None
+            if weights and not dry_run:
+                path = write_weights(tools.folder(), market.instrument, weights)
+            rows.append(weights_row(market, weights, path))
+        progress(len(rows), len(rows), "")
+    return rows
 
 
 def _score(tools: Tools) -> click.Command:
