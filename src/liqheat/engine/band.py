@@ -75,7 +75,9 @@ def bands(
     slope = np.vstack([sums.sum(axis=0), 0.5 * (long_usd - short_usd)])
     price = np.ones(len(mean)) if inverse else np.sqrt(edges[1:] * edges[:-1])
     variance = weights.event_size * price * mean + mean**2 / weights.shape
-    variance += np.einsum("kp,kl,lp->p", slope, _covariance(weights), slope)
+    # A covariance is stored rounded: where it is next to nothing it may come out below it.
+    learnt = np.einsum("kp,kl,lp->p", slope, _covariance(weights), slope)
+    variance += np.maximum(learnt, 0.0)
     some = mean > 0
     shape = np.where(some, mean**2 / np.maximum(variance, 1e-300), 1.0)
     scale = np.where(some, mean / shape, 0.0)
