@@ -305,6 +305,19 @@ def test_no_null_knows_the_future():
             np.testing.assert_allclose(a.maps[:t], b.maps, err_msg=a.name)
 
 
+def test_the_price_path_knows_nothing_of_volume_and_open_interest():
+    one = market(2_000)
+    rng = np.random.default_rng(3)
+    other = replace(
+        one, bars=replace(one.bars, qty=rng.permutation(one.bars.qty),
+                          open_interest_qty=np.full(2_000, np.nan)),
+    )  # fmt: skip
+    first, second = (nulls.price_path(m, snapshots(m)) for m in (one, other))
+    assert (first.swept > 0).any()
+    np.testing.assert_array_equal(first.swept, second.swept)
+    np.testing.assert_array_equal(first.maps, second.maps)
+
+
 def test_common_levels_lie_at_the_distance_of_their_leverage_and_are_removed_when_swept():
     n = 400
     flat = np.full(n, 50_000.0)

@@ -9,13 +9,15 @@
     naive         all volume opened at 10/25/50/100x, removed when swept
 
 None looks at anything later than the bar or snapshot it speaks of; those which are fitted are
-fitted on whole days before. They share nothing with the engine but the distance to liquidation,
-so a fault of the ledger cannot hide in them.
+fitted on whole days before. But for the last, which asks what volume and open interest add, they
+share nothing with the engine but the distance to liquidation, so a fault of the ledger cannot
+hide in them.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -25,7 +27,7 @@ from scipy.optimize import isotonic_regression
 from liqheat.jit import kernel
 from liqheat.market.margin import liquidation_distance
 from liqheat.market.units import DAY_MS
-from liqheat.study.forecast import SNAPSHOT_MS, Forecast, Snapshots
+from liqheat.study.forecast import SNAPSHOT_MS, Forecast, Snapshots, model_forecast
 from liqheat.study.market import Market, sweep_prices
 from liqheat.study.metrics import REACH_ROWS, ROW
 
@@ -63,7 +65,7 @@ def all_nulls(market: Market, snaps: Snapshots) -> list[Forecast]:
         ))  # fmt: skip
     volume = _stable(market, market.bars.qty)
     words = "all volume at 10/25/50/100x, removed when swept"
-    return [*out, grid.levels("naive", words, volume, snaps)]
+    return [*out, grid.levels("naive", words, volume, snaps), price_path(market, snaps)]
 
 
 def distance(market: Market) -> F64:
@@ -72,6 +74,20 @@ def distance(market: Market) -> F64:
     before = np.concatenate([market.bars.open[:1], market.bars.close[:-1]])
     down, up = np.log(before / low), np.log(high / before)
     return np.asarray(np.maximum(np.stack([down, up], axis=1), 0.0))
+
+
+def price_path(market: Market, snaps: Snapshots) -> Forecast:
+    """Return the sharp map of a market of which only the prices are known.
+
+    What it misses is what volume and open interest tell.
+    """
+    bars = market.bars
+    plain = replace(
+        bars, qty=np.ones(len(bars)), open_interest_qty=np.full(len(bars), np.nan)
+    )
+    found, _ = model_forecast(replace(market, bars=plain), snaps, "sharp")
+    words = "the sharp map with the same volume in every bar"
+    return Forecast("price path", "null", words, found.swept, found.maps, usd=False)
 
 
 # -- fresh range ---------------------------------------------------------------------------

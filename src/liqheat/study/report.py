@@ -18,7 +18,7 @@ import numpy as np
 
 from liqheat.engine import MODEL_VERSION
 from liqheat.study.figures import Estimate
-from liqheat.study.score import Result, Row, Table
+from liqheat.study.score import RIVALS, Result, Row, Table
 
 #: A normal interval of the mean over runs.
 _Z = 1.959964
@@ -310,7 +310,7 @@ def _slices_markdown(result: Result) -> str:
              "|---" * (len(keys) + 3) + "|"]  # fmt: skip
     for table in result.slices:
         for row in table.rows:
-            if row.kind == "model" or row.name in ("fresh range", "coinglass"):
+            if row.kind == "model" or row.name in RIVALS:
                 cells = " | ".join(_cell(row, m, intervals=False) for m in keys)
                 lines.append(f"| {table.title} | {row.name} | {table.bars:,} | {cells} |")
     return "\n".join(lines)

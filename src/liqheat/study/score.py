@@ -42,7 +42,7 @@ HOUR_MS = 3_600_000
 #: Fewer scored bars than this are no score.
 LEAST_BARS = 100
 #: What every model is compared with, draw by draw.
-RIVALS = ("coinglass", "fresh range")
+RIVALS = ("coinglass", "fresh range", "price path")
 #: Bars in the slices of a table (exchange, month, stretch) must be at least so many.
 LEAST_SLICE_BARS = 50
 #: Covered intervals further apart than this belong to two stretches.
