@@ -47,6 +47,8 @@ from liqheat.market.units import DAY_MS
 F64 = NDArray[np.float64]
 Feed = Literal["full", "sampled_1s_largest"]
 
+#: Raised when the same seed gives another market: what is stored of an older one has no sequel.
+SIMULATOR_VERSION = 2
 #: What is simulated: first price, open interest of one side [USD], and how many trade there,
 #: of the regime's openings a day.
 _MARKETS = {

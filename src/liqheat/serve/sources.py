@@ -4,7 +4,7 @@
                  only what the replay clock has passed: nothing is known before its time
 the data folder  real data: collected from the exchanges while we run; with --offline, or where
                  another process collects, what is stored, shown as old as it is
---simulated, or  the simulated market, in <data folder>/simulated/<regime>-<seed>; at
+--simulated, or  the simulated market, in <data folder>/simulated/<regime>-<seed>-v<n>; at
 no real data     another speed than 1 in a scratch store, for its time runs ahead of ours
 """
 
@@ -23,7 +23,7 @@ from liqheat.exchanges.base import Exchange, wall_clock_ms
 from liqheat.exchanges.directory import open_exchange
 from liqheat.exchanges.files import plan_import, run_import
 from liqheat.exchanges.replay import ReplayExchange
-from liqheat.exchanges.simulated import SimulatedExchange
+from liqheat.exchanges.simulated import SIMULATOR_VERSION, SimulatedExchange
 from liqheat.market.instrument import SHIPPED
 from liqheat.market.units import DAY_MS
 from liqheat.service import Feed
@@ -182,7 +182,8 @@ def open_for(config: Config, instrument: str, stack: contextlib.ExitStack) -> St
 
 
 def _simulated_folder(config: Config) -> Path:
-    return config.folder / "simulated" / f"{config.regime}-{config.seed}"
+    name = f"{config.regime}-{config.seed}-v{SIMULATOR_VERSION}"
+    return config.folder / "simulated" / name
 
 
 def _imported(path: Path, config: Config, say: Say, stack: contextlib.ExitStack) -> Store:
