@@ -59,6 +59,8 @@ def test_a_symbol_with_odd_letters_stays_in_its_folder(tmp_path: Path) -> None:
         (lambda text: edit(text, model_version="2020.1.1"), "another model version"),
         (lambda text: edit(text, log_gain=[0.0]), "do not fit the model's"),
         (lambda text: edit(text, shape=-1.0), "not positive"),
+        (lambda text: edit(text, zone_shape=0.0), "not positive"),
+        (lambda text: edit(text, event_size=0.0), "not positive"),
         (lambda text: edit(text, instrument="okx:X"), "another instrument"),
     ],
 )
