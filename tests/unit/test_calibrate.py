@@ -61,6 +61,9 @@ def test_a_symbol_with_odd_letters_stays_in_its_folder(tmp_path: Path) -> None:
         (lambda text: edit(text, shape=-1.0), "not positive"),
         (lambda text: edit(text, zone_shape=0.0), "not positive"),
         (lambda text: edit(text, event_size=0.0), "not positive"),
+        (lambda text: edit(text, side_gain=2000.0), "beyond what any fit gives"),
+        (lambda text: edit(text, shape=1e-300), "beyond what any fit gives"),
+        (lambda text: edit(text, zone_shape=1e-300), "beyond what any fit gives"),
         (lambda text: edit(text, instrument="okx:X"), "another instrument"),
     ],
 )
@@ -75,6 +78,12 @@ def test_spoilt_files_are_refused_in_one_line(
     assert "\n" not in text
     assert str(path) in text
     assert "liqheat study calibrate" in text
+
+
+def test_a_path_which_cannot_be_read_is_refused_in_one_line(tmp_path: Path) -> None:
+    weights_path(tmp_path, BTC).mkdir(parents=True)
+    with pytest.raises(BadInputError, match="cannot be read"):
+        read_weights(tmp_path, BTC)
 
 
 def edit(text: bytes, at: int | None = None, **changes: Any) -> bytes:

@@ -50,6 +50,21 @@ def test_open_interest_frozen() -> None:
     assert said(found, "stood still")
 
 
+def test_open_interest_of_zero_is_missing_and_does_not_empty_the_map() -> None:
+    interest = BARS.open_interest_qty.copy()
+    interest[[1000, 2879]] = 0.0
+    missing = np.where(interest > 0, interest, np.nan)
+    zero, absent = (
+        build_heatmap(replace(BARS, open_interest_qty=q), BTC, HeatmapParams("zones"))
+        for q in (interest, missing)
+    )
+    assert zero.long_usd[-1].sum() > 0
+    np.testing.assert_array_equal(zero.long_usd, absent.long_usd)
+    np.testing.assert_array_equal(zero.open_interest_qty, absent.open_interest_qty)
+    assert said(zero.quality, "2 open-interest readings of 0 are taken as missing")
+    assert zero.quality.open_interest_share == absent.quality.open_interest_share
+
+
 def test_open_interest_doubled() -> None:
     interest = BARS.open_interest_qty.copy()
     interest[1500:] *= 2

@@ -95,7 +95,9 @@ def bands(
     price = np.ones(len(mean)) if inverse else np.sqrt(edges[1:] * edges[:-1])
     size = weights.event_size * price
     variance = size * mean + _excess(mean, size) / weights.zone_shape
-    variance += np.einsum("kp,kl,lp->p", slope, covariance_of(weights), slope)
+    # A covariance is stored rounded: where it is next to nothing it may come out below it.
+    learnt = np.einsum("kp,kl,lp->p", slope, covariance_of(weights), slope)
+    variance += np.maximum(learnt, 0.0)
     some = mean > 0
     shape = np.where(some, mean**2 / np.maximum(variance, 1e-300), 1.0)
     scale = np.where(some, mean / shape, 0.0)

@@ -49,11 +49,12 @@ def opened(flow: NDArray[np.float64], qty: float, open_interest: float) -> float
     qty : float
         Volume of the bar, stable units, >= 0.
     open_interest : float
-        One side's open interest at the bar's end, stable units; NaN where not read.
+        One side's open interest at the bar's end, stable units; NaN where not read. Exchanges
+        publish 0 when they cannot tell: that is not a reading either.
     """
     flow[VOLUME_SINCE] += qty
     change = 0.0
-    if not math.isnan(open_interest):
+    if open_interest > 0.0:  # False where it was not read; nobody trades what nobody holds
         if not math.isnan(flow[OPEN_INTEREST]):
             change = open_interest - flow[OPEN_INTEREST]
             change = min(max(change, -flow[VOLUME_SINCE]), flow[VOLUME_SINCE])

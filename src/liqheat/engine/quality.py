@@ -83,7 +83,7 @@ def assess(
     """
     days = (int(starts[-1]) - int(bars.start_ms[0])) / DAY_MS
     marked = np.isfinite(bars.mark_low)
-    known = float(np.isfinite(bars.open_interest_qty).mean())
+    known = float((bars.open_interest_qty > 0).mean())
     last = weights[int(weight_of[-1]) - 1] if weight_of[-1] > 0 else None
     prior = int((weight_of == 0).sum()) if model == "calibrated" else 0
     frozen, suspect, interest_notes = _open_interest(bars, instrument)
@@ -132,9 +132,11 @@ def _history(days: float, known: float) -> list[str]:
 
 def _open_interest(bars: Bars, instrument: Instrument) -> tuple[float, float, list[str]]:
     """Return the shares of readings which are frozen, and which are suspect, and notes."""
-    at = np.flatnonzero(np.isfinite(bars.open_interest_qty))
+    at = np.flatnonzero(bars.open_interest_qty > 0)
+    zeros = int((bars.open_interest_qty == 0).sum())
+    notes = [f"{zeros} open-interest readings of 0 are taken as missing"] if zeros else []
     if len(at) < 2:
-        return 0.0, 0.0, []
+        return 0.0, 0.0, notes
     unit = bars.close if instrument.is_inverse else np.ones(len(bars))
     reading = (bars.open_interest_qty * unit)[at]
     traded = np.diff(np.cumsum(bars.qty * unit)[at])
@@ -146,7 +148,6 @@ def _open_interest(bars: Bars, instrument: Instrument) -> tuple[float, float, li
     frozen = float((same & (held >= FROZEN_MS)).mean())
     over = np.abs(change) > traded * (1 + 1e-9)
     suspect = float(over.mean())
-    notes = []
     if frozen > 0:
         notes.append(f"open interest stood still for an hour or more in {frozen:.0%} of it")
     if suspect > SUSPECT_SHARE:
@@ -174,8 +175,8 @@ def _market(bars: Bars) -> tuple[int, list[str]]:
     absurd = int((bars.qty > ABSURD_VOLUME * float(np.median(some))).sum())
     if absurd:
         notes.append(
-            f"{absurd} bars traded more than {ABSURD_VOLUME:.0f} times the median volume: "
-            "what they opened is held to open interest"
+            f"{absurd} bars traded more than {ABSURD_VOLUME:.0f} times the median volume: what "
+            "they opened is held to open interest, where that is known"
         )
     if len(some) < len(bars) / 2:
         notes.append(f"{1 - len(some) / len(bars):.0%} of bars traded nothing")

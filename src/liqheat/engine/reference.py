@@ -120,7 +120,7 @@ class ReferenceLedger:
     def _opened(self, volume: float, open_interest: float) -> float:
         self._volume_since += volume
         change = 0.0
-        if not math.isnan(open_interest):
+        if open_interest > 0.0:
             if not math.isnan(self.open_interest):
                 change = open_interest - self.open_interest
                 change = max(-self._volume_since, min(self._volume_since, change))

@@ -20,6 +20,9 @@ from liqheat.errors import BadInputError
 from liqheat.market.events import Completeness
 from liqheat.market.instrument import Instrument
 
+#: No fit gives weights further than this from the prior [ln], or a smaller shape of either kind.
+MAX_GAIN, MIN_SHAPE = 30.0, 1e-3
+
 
 class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One dated result of calibration for one instrument; K components.
@@ -73,6 +76,12 @@ def check(weights: Weights, instrument: Instrument, n_components: int) -> None:
     if not (np.isfinite(numbers).all() and positive):
         raise BadInputError("a value is not finite, or not positive", where=where,
                             do=again)  # fmt: skip
+    gains = np.abs([*weights.log_gain, weights.side_gain])
+    if not (
+        gains.max() <= MAX_GAIN and min(weights.shape, weights.zone_shape) >= MIN_SHAPE
+    ):
+        raise BadInputError("a value is beyond what any fit gives", where=where,
+                            value=float(gains.max()), do=again)  # fmt: skip
     if not 0 < weights.feed_share <= 1:
         raise BadInputError("feed_share must lie in (0, 1]", where=where,
                             value=weights.feed_share, do=again)  # fmt: skip

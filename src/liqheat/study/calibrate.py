@@ -139,6 +139,10 @@ def read_weights(
         data = path.read_bytes()
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise BadInputError(
+            f"cannot be read: {error.strerror}", where=str(path), do="mend it, or delete it"
+        ) from error
     again = f"run 'liqheat study calibrate', or delete {path}"
     try:
         weights = msgspec.json.decode(data, type=list[Weights])

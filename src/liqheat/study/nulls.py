@@ -59,7 +59,7 @@ def all_nulls(market: Market, snaps: Snapshots) -> list[Forecast]:
         window_mean(market, snaps),
         grid.profile(snaps),
     ]
-    if np.isfinite(market.bars.open_interest_qty).any():
+    if (market.bars.open_interest_qty > 0).any():
         out.append(grid.levels(
             "coinglass", "+dOI at 10/25/50/100x, removed when swept", _gains(market), snaps
         ))  # fmt: skip
@@ -306,7 +306,7 @@ def _stable(market: Market, qty: F64) -> F64:
 def _gains(market: Market) -> F64:
     """Return each rise of open interest, in the bar whose reading shows it."""
     interest = _stable(market, market.bars.open_interest_qty)
-    rows = np.flatnonzero(np.isfinite(interest))
+    rows = np.flatnonzero(interest > 0)
     out = np.zeros(len(interest))
     out[rows[1:]] = np.maximum(np.diff(interest[rows]), 0.0)
     return out
