@@ -25,7 +25,7 @@ from tests.unit.test_learn import BARS, BTC, DAYS, EVENTS
 
 class Small:
     bars, instrument, liquidations = BARS, BTC, EVENTS
-    covered = ((T0, T0 + DAYS * DAY),)
+    covered, left_out = ((T0, T0 + DAYS * DAY),), 0
 
 
 @pytest.fixture(scope="module")

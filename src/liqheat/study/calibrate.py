@@ -48,6 +48,8 @@ class Taught(Protocol):
     def liquidations(self) -> Liquidations: ...  # noqa: D102
     @property
     def covered(self) -> Sequence[tuple[int, int]]: ...  # noqa: D102
+    @property
+    def left_out(self) -> int: ...  # noqa: D102
 
 
 def calibrate(
@@ -182,6 +184,11 @@ def weights_row(
         f"({last.completeness} feed, which shows {last.feed_share:.0%} of the USD); "
         f"scale {scale:.2g} of the prior's"
         + (f"; {last.note}" if last.note else "")
+        + (
+            f"; {market.left_out} of an impossible price left out"
+            if market.left_out
+            else ""
+        )
         + (f"; written to {path}" if path else "; nothing written")
     )
     return {
