@@ -16,6 +16,22 @@ EXCHANGES = {
 }  # fmt: skip
 
 
+#: Names of exchanges which ccxt is asked for begin with this; ``ccxt:`` is understood too.
+CCXT = "ccxt_"
+
+
+def ccxt_name(name: str) -> str | None:
+    """Return ccxt's name of an exchange; None of one of our own.
+
+    >>> ccxt_name("ccxt_krakenfutures"), ccxt_name("ccxt:kucoin"), ccxt_name("okx")
+    ('krakenfutures', 'kucoin', None)
+    """
+    for prefix in (CCXT, "ccxt:"):
+        if name.startswith(prefix):
+            return name.removeprefix(prefix)
+    return None
+
+
 def open_exchange(
     name: str, coins: Sequence[str], base_url: str | None = None
 ) -> LiveExchange:
