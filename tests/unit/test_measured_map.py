@@ -13,12 +13,13 @@ from liqheat.market.instrument import instrument
 from liqheat.serve import replies
 from liqheat.service.history import History
 from liqheat.service.live import LiveView
-from liqheat.service.measured import Heard, measured_parts, read_told
+from liqheat.service.measured import Heard, kept_bytes, measured_parts, read_told
 from liqheat.service.part import build_view
 from liqheat.service.query import Query
 from liqheat.service.window import Member, build_coin, build_for, build_stored
 from liqheat.store import SCHEMAS, Store
 from tests.market import MINUTE, T0, fill
+from tests.unit.test_bands import HEAT
 from tests.unit.test_coin import bars_of
 
 NAME = "hyperliquid:BTC"
@@ -187,3 +188,22 @@ def test_stored_positions_reach_the_map(tmp_path) -> None:
         whole.measured_long_usd[-1], heat(told()).measured_long_usd[-1]
     )
     assert past.told.event_ms.max() <= END - 60 * MINUTE
+
+
+def test_memory_counts_all_maps_of_a_heatmap() -> None:
+    found = heat(told())
+    assert kept_bytes(found) == 6 * found.long_usd.nbytes
+
+
+def test_bands_keep_their_width_for_the_modelled_part_alone() -> None:
+    price = float(HEAT.close[-1])
+    end = int(HEAT.source.column_end_ms[-1])
+    interest = float(HEAT.open_interest_qty[-1])
+    one = Position(NAME, end, "0xa", "long", interest / 4, price, price * 0.955, 10.0)
+    found = with_measured(HEAT, Told.of([one]))
+    edges = price * np.array([0.94, 0.95, 0.96, 0.97])
+    plain, band = HEAT.bands(edges), found.bands(edges)
+    for before, after in zip(plain, band, strict=True):
+        np.testing.assert_allclose(after[[0, 2]], 0.75 * before[[0, 2]])
+    measured = interest / 4 * np.sqrt(edges[1] * edges[2])
+    np.testing.assert_allclose(band.low_usd[1], measured + 0.75 * plain.low_usd[1])

@@ -31,7 +31,7 @@ from liqheat.service.feeds import (
 from liqheat.service.history import History
 from liqheat.service.learning import Learning
 from liqheat.service.live import LiveView
-from liqheat.service.measured import read_told
+from liqheat.service.measured import kept_bytes, read_told
 from liqheat.service.picture import Delta
 from liqheat.service.query import Query
 from liqheat.service.tape import MAX_LIQUIDATIONS, Tape
@@ -118,7 +118,7 @@ class Maps:
         self.markets: dict[str, Market] = {}
         self._heatmaps: BuildCache[Heatmap] = BuildCache(
             self.threads,
-            lambda h: int(h.long_usd.nbytes + h.short_usd.nbytes),
+            kept_bytes,
             max_bytes=MAX_KEPT_BYTES,
         )
         self._prepare = prepare

@@ -109,6 +109,13 @@ def measured_parts(heatmap: Heatmap, t: int = -1) -> list[MeasuredPart]:
     ]  # fmt: skip
 
 
+def kept_bytes(heatmap: Heatmap) -> int:
+    """Return what a heatmap's own maps take in memory [bytes]."""
+    # Measured, modelled and both.
+    maps = 3 if isinstance(heatmap, MeasuredHeatmap) else 1
+    return maps * int(heatmap.long_usd.nbytes + heatmap.short_usd.nbytes)
+
+
 def measured_whole(
     parts: Sequence[MeasuredPart], open_interest_usd: float
 ) -> tuple[float, float, float | None]:
