@@ -61,7 +61,7 @@ def test_choices_change_url_and_picture_and_back_undoes(page: Page) -> None:
     page.go_back()
     expect(page).not_to_have_url(re.compile("zones"))
     pressed = page.locator(".controls button[aria-pressed=true]")
-    expect(pressed.filter(has_text="Sharp")).to_be_visible()
+    expect(pressed.filter(has_text="Auto")).to_be_visible()
     page.go_back()
     expect(page).not_to_have_url(re.compile("r=24h"))
     page.go_forward()

@@ -153,7 +153,11 @@ def test_ctrl_c_in_the_middle_is_never_lost_and_never_half(tmp_path):
         """,
         tmp_path,
     )
-    assert out == "60 1100 1100\n"
+    hits, read, known = map(int, out.split())
+    # How far each round gets is the machine's affair; what was begun is there whole.
+    assert hits == 60
+    assert read == known
+    assert read in range(500, 1101, 100)
 
 
 def test_a_folder_with_odd_letters_works(tmp_path):

@@ -246,6 +246,12 @@ class _Planner:
     def plan(self, path: Path) -> ImportPlan:
         """Choose among what was added."""
         items = list(self.own)
+        if not any(item.part.kind == "liquidations" for item in items):
+            # A recorder's hours say nothing of an instrument whose tape it did not keep.
+            hours = [item for item in items if item.part.kind == "gaps"]
+            items = [item for item in items if item.part.kind != "gaps"]
+            reason = f"no liquidations of {self.instrument.name} to go with it"
+            self.skipped += [(item.name, reason) for item in hours]
         has_bars = any(item.part.kind == "bars" for item in items)
         lender = None if has_bars else self._lender()
         for exchange, others in self.others.items():

@@ -19,11 +19,15 @@ from typing import cast
 
 from liqheat.config import Config
 from liqheat.errors import BadInputError, SchemaVersionError, StoreBusyError
+from liqheat.exchanges._agents import regime_named
 from liqheat.exchanges.base import Exchange, wall_clock_ms
 from liqheat.exchanges.directory import open_exchange
 from liqheat.exchanges.files import plan_import, run_import
 from liqheat.exchanges.replay import ReplayExchange
-from liqheat.exchanges.simulated import SIMULATOR_VERSION, SimulatedExchange
+from liqheat.exchanges.simulated import (
+    SIMULATOR_VERSION,
+    SimulatedExchange,
+)
 from liqheat.market.instrument import SHIPPED
 from liqheat.market.units import DAY_MS
 from liqheat.service import Feed
@@ -46,6 +50,7 @@ def open_feeds(config: Config, say: Say, stack: contextlib.ExitStack) -> list[Fe
         feed = open_replay(config, say, stack)
         say(f"liqheat: replaying {config.replay} at {feed.speed:g}x")
         return [feed]
+    regime_named(config.regime)  # refused before a folder is made
     feeds = open_stored(config, stack) if config.offline else open_live(config, say, stack)
     if config.simulated or not feeds:
         if not feeds:
