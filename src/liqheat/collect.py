@@ -19,13 +19,14 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, Protocol, get_args
+from typing import Any, NamedTuple, Protocol, cast, get_args
 
+import numpy as np
 import pyarrow as pa
 
 from liqheat.errors import LiqheatError, RefusedError, StoreError, UnavailableError
-from liqheat.exchanges.base import Coverage, Exchange, Kind, State
-from liqheat.market.events import KIND_OF, Bar, Event, Gap, to_rows
+from liqheat.exchanges.base import Coverage, Exchange, Kind, Recalls, State
+from liqheat.market.events import KIND_OF, Bar, Event, Gap, Position, from_row, to_rows
 from liqheat.market.units import DAY_MS
 from liqheat.store import SCHEMAS, Store
 
@@ -44,6 +45,8 @@ FIRST_WAIT_S, LONGEST_WAIT_S, REFUSED_WAIT_S = 1.0, 60.0, 600.0
 #: How often stored bars are looked through for holes [s], how far back, and how old a hole must
 #: be: younger ones are still the stream's affair. One that could not be filled waits.
 MEND_S, MEND_MS, MEND_AGE_MS, MEND_AGAIN_S = 60.0, 2 * DAY_MS, 180_000, 3_600.0
+#: How far back stored positions are taken up after a restart [ms].
+RECALLED_MS = DAY_MS
 #: Reason of the gaps where an exchange has no history of a kind; not asked for again.
 NO_HISTORY = "has no history of"
 
@@ -214,6 +217,8 @@ class _Run:
         exchange = self.exchange
         self.bus.report(exchange.name, "starting", "Asking for its instruments.")
         names = await self._instruments(chosen)
+        if isinstance(exchange, Recalls):
+            exchange.recall(await asyncio.to_thread(self._last_told, names))
         self.bus.report(exchange.name, "starting", "Fetching history.")
         now = self.clock_ms()
         pieces = await asyncio.to_thread(self.plan, names, now)
@@ -250,6 +255,20 @@ class _Run:
         for name in names:
             await asyncio.to_thread(self.store.put_instrument, offered[name])
         return names
+
+    def _last_told(self, names: Sequence[str]) -> list[Position]:
+        """Return the newest stored position of each account in each instrument, by time."""
+        since, found = self.clock_ms() - RECALLED_MS, list[Position]()
+        for name in names:
+            table = self.store.read("positions", name, since)
+            # Of equal times the open one is newer: the account has turned.
+            order = np.lexsort((table["qty"].to_numpy() > 0, table["event_ms"].to_numpy()))
+            account = table["account"].combine_chunks().dictionary_encode()
+            last = np.zeros(len(account.dictionary), np.int64)
+            last[account.indices.to_numpy()[order]] = order
+            rows = table.take(pa.array(last)).to_pylist()
+            found += [cast(Position, from_row("positions", row)) for row in rows]
+        return sorted(found, key=lambda one: one.event_ms)
 
     # -- history -----------------------------------------------------------------------
 

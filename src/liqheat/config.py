@@ -20,7 +20,7 @@ import platformdirs
 from msgspec import Meta
 
 from liqheat.errors import ConfigError
-from liqheat.exchanges.directory import EXCHANGES
+from liqheat.exchanges.directory import CCXT, EXCHANGES, exchange_name
 
 PREFIX = "LIQHEAT_"
 FILE_NAME = "liqheat.toml"
@@ -172,6 +172,8 @@ def _checked(name: str, value: Any, where: str) -> Any:
         value = _BOOLEANS.get(str(value).lower(), value)
     if name in _LISTS and isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
+    if name == "exchanges" and isinstance(value, list):
+        value = [exchange_name(str(one)) for one in value]
     if name == "coins" and isinstance(value, list):
         value = [str(coin).upper() for coin in value]
     try:
@@ -183,10 +185,13 @@ def _checked(name: str, value: Any, where: str) -> Any:
 
 def _check_exchanges(names: tuple[str, ...]) -> None:
     for name in names:
-        if name not in EXCHANGES:
+        # Whether ccxt is there, and knows it, is seen when it is opened.
+        if name not in EXCHANGES and not (name.startswith(CCXT) and name != CCXT):
             near = difflib.get_close_matches(name, EXCHANGES, n=1, cutoff=0.5)
             do = (
-                f"did you mean {near[0]}?" if near else f"use any of {', '.join(EXCHANGES)}"
+                f"did you mean {near[0]}?"
+                if near
+                else f"use any of {', '.join(EXCHANGES)}, or ccxt:<exchange>"
             )
             raise ConfigError(f"exchanges: there is no {name[:40]!r}; {do}")
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from liqheat.engine.positions import joined, measured_levels
-from liqheat.market.events import MarkPrice, OpenInterest, Position, to_rows
+from liqheat.market.events import Bar, MarkPrice, OpenInterest, Position, to_rows
+from liqheat.serve import replies
+from liqheat.service import Feed, Query, Service
 from liqheat.store import SCHEMAS, Store
 from tests.fake_exchange import parity
 from tests.fake_exchange.market import Market
@@ -82,3 +85,71 @@ def test_positions_enter_the_store(run, tmp_path):
         store.put_instrument(run.adapters["hyperliquid"].listings[NAME].instrument)
         table = pa.Table.from_pylist(rows, schema=SCHEMAS["positions"])
         assert store.write("positions", table).new == len(rows)
+
+
+def stored(run: parity.Run, name: str, store: Store, until_ms: int) -> None:
+    store.put_instrument(run.adapters["hyperliquid"].listings[name].instrument)
+    kinds = {"bars": Bar, "open_interest": OpenInterest, "positions": Position}
+    for kind, event in kinds.items():
+        rows = [
+            {**row, "source": "hyperliquid"}
+            for one in run.heard["hyperliquid"]
+            if isinstance(one, event) and one.instrument == name
+            if one.event_ms + getattr(one, "interval_ms", 0) <= until_ms
+            for row in to_rows(one)
+        ]  # fmt: skip
+        store.write(kind, pa.Table.from_pylist(rows, schema=SCHEMAS[kind]))
+
+
+class Ear:
+    def changed(self, deltas: object) -> None: ...
+    def liquidated(self, rows: object) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("name", "side"), [("hyperliquid:BTC", "long"), ("hyperliquid:ETH", "short")]
+)
+def test_positions_reach_the_map_and_the_live_view(run, tmp_path, name, side):
+    events = run.heard["hyperliquid"]
+    ends = [
+        one.event_ms + one.interval_ms
+        for one in events
+        if isinstance(one, Bar) and one.instrument == name
+    ]
+    early, late = ends[1], ends[-1]
+    query = Query(name, model="zones", range="12h", step="1m", bins=200)
+
+    async def check(store: Store) -> None:
+        service = Service([Feed(store, "live")], clock_ms=lambda: late)
+        await service.start()
+        try:
+            view = await service.watch(query, Ear())
+            for one in events:
+                if one.instrument == name and one.event_ms >= early - 60_000:
+                    service.publish(one)
+            await asyncio.sleep(0.3)
+            stored(run, name, store, late)
+            service.refreshed = -1e9
+            heat = await service.heatmap(query)
+            last = await service.heatmap(query, last_only=True)
+            status = service.status(query, view)
+            whole = heat.long_usd[-1] + heat.short_usd[-1]
+            assert view.columns == len(heat.start_ms)
+            np.testing.assert_array_equal(view.lead.usd[view.columns - 1], whole)
+        finally:
+            await service.close()
+        reply = msgspec.json.decode(replies.map_json(last, "live"))
+        [part] = reply["measured"]
+        assert part["instrument"] == name
+        assert 0 < reply[f"measured_share_{side}"] < 1
+        assert reply["measured_age_ms"] >= 0
+        below = np.array(reply["price"]) < reply["last_price"] * 0.995
+        above = np.array(reply["price"]) > reply["last_price"] * 1.005
+        assert not np.array(part["long_usd"])[above].any()
+        assert not np.array(part["short_usd"])[below].any()
+        assert sum(part[f"{side}_usd"]) > 0
+        assert "of open interest measured" in status.exchanges[0].detail
+
+    with Store.open(tmp_path) as store:
+        stored(run, name, store, early)
+        asyncio.run(check(store))

@@ -33,7 +33,7 @@ def weights(as_of_ms: int, log_gain: Any = None, **changes: Any) -> Weights:
         "data_start_ms": 0, "method": "fitted", "completeness": "full", "events": 9,
         "log_gain": tuple(gain), "side_gain": 0.0,
         "covariance": (0.0,) * ((K + 1) * (K + 2) // 2), "event_size": 1.0,
-        "shape": 3.0, "feed_share": 1.0,
+        "shape": 3.0, "zone_shape": 1.0, "feed_share": 1.0,
     }  # fmt: skip
     return Weights(**{**given, **changes})
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
+from liqheat.engine.band import zone_shape
+from liqheat.engine.fit import expected, prior_covariance
 from liqheat.engine.heatmap import Heatmap, HeatmapParams, build_heatmap
 from liqheat.engine.learn import learn
+from liqheat.engine.weights import Weights
 from liqheat.errors import BadInputError, UnavailableError
 from liqheat.market.instrument import instrument
 from tests.market import DAY, T0
+from tests.unit.test_fit import problem, true
 from tests.unit.test_learn import BARS, BTC, DAYS, EVENTS
 
 WEIGHTS = learn(BARS, BTC, EVENTS)
@@ -59,6 +64,31 @@ def test_more_is_known_of_a_whole_than_of_its_parts() -> None:
     assert (parts.high_usd - parts.low_usd).sum() > whole.high_usd - whole.low_usd
 
 
+def test_bands_of_zones_hold_what_past_sweeps_did() -> None:
+    p, gain = problem(3, 3000), true(3, 0.2)
+    p = p._replace(features=50 * p.features)
+    nothing = np.zeros((len(gain), len(gain)))
+    m, rng = expected(p, gain), np.random.default_rng(4)
+    for truth in (0.5, 2.0):
+        kappa = truth * np.sqrt(m / p.event_size)
+        shape = m**2 / (p.event_size * m + m**2 / kappa)
+        drawn = p._replace(realised=rng.gamma(shape, m / shape))
+        assert zone_shape(drawn, gain, nothing) == pytest.approx(truth, rel=0.2)
+        # What is not known of the weights widens the band by itself.
+        known = 0.01 * prior_covariance(p, p)
+        assert zone_shape(drawn, gain, known) > zone_shape(drawn, gain, nothing)
+    empty = p._replace(features=np.zeros_like(p.features))
+    assert zone_shape(empty, gain, nothing) == 1.0
+
+
+def test_relatively_less_is_known_of_a_small_zone() -> None:
+    edges = np.array([54_000.0, 55_000.0])
+    sure = without_covariance()
+    heat = build_heatmap(BARS, BTC, HEAT.params, weights=sure, step_ms=HOUR)
+    wide, narrow = heat.band(*edges), heat.band(54_990.0, 55_000.0)
+    assert narrow.high_usd / narrow.mean_usd > wide.high_usd / wide.mean_usd
+
+
 def test_where_nothing_is_the_band_is_empty() -> None:
     assert HEAT.band(1.0, 2.0) == (0.0, 0.0, 0.0)
 
@@ -97,6 +127,13 @@ def test_liquidations_given_to_the_build_are_learnt_from_inside() -> None:
         build_heatmap(BARS, BTC, replace_model("zones"), liquidations=EVENTS)
     with pytest.raises(BadInputError, match="another instrument"):
         build_heatmap(BARS, instrument("binance:BTCUSDT"), params, weights=WEIGHTS)
+
+
+def without_covariance() -> list[Weights]:
+    return [
+        msgspec.structs.replace(each, covariance=(0.0,) * len(each.covariance))
+        for each in WEIGHTS
+    ]
 
 
 def replace_model(model: str) -> HeatmapParams:

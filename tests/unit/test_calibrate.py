@@ -25,7 +25,7 @@ from tests.unit.test_learn import BARS, BTC, DAYS, EVENTS
 
 class Small:
     bars, instrument, liquidations = BARS, BTC, EVENTS
-    covered = ((T0, T0 + DAYS * DAY),)
+    covered, left_out = ((T0, T0 + DAYS * DAY),), 0
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +59,11 @@ def test_a_symbol_with_odd_letters_stays_in_its_folder(tmp_path: Path) -> None:
         (lambda text: edit(text, model_version="2020.1.1"), "another model version"),
         (lambda text: edit(text, log_gain=[0.0]), "do not fit the model's"),
         (lambda text: edit(text, shape=-1.0), "not positive"),
+        (lambda text: edit(text, zone_shape=0.0), "not positive"),
+        (lambda text: edit(text, event_size=0.0), "not positive"),
         (lambda text: edit(text, side_gain=2000.0), "beyond what any fit gives"),
         (lambda text: edit(text, shape=1e-300), "beyond what any fit gives"),
+        (lambda text: edit(text, zone_shape=1e-300), "beyond what any fit gives"),
         (lambda text: edit(text, instrument="okx:X"), "another instrument"),
     ],
 )

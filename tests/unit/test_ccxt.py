@@ -1,16 +1,22 @@
 """Any other exchange through ccxt: a stand-in client, and the real one where it is installed."""
 
 import asyncio
+import contextlib
 import importlib.util
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+from liqheat.cli import main
+from liqheat.config import load_config
 from liqheat.errors import ConfigError, ExchangeError, UnknownInstrumentError
 from liqheat.exchanges._wire import BadFrameError
 from liqheat.exchanges.base import Exchange
 from liqheat.exchanges.ccxt_ import Ccxt
 from liqheat.market.events import Bar, FundingRate, Gap, OpenInterest
+from liqheat.serve.sources import open_collecting
+from liqheat.serve.venues import probe
 
 NOW = 1_790_035_230_000
 MINUTE = 60_000
@@ -170,6 +176,57 @@ def test_ccxt_not_installed_is_one_clear_error(monkeypatch):
     monkeypatch.setitem(sys.modules, "ccxt.async_support", None)
     with pytest.raises(ConfigError, match=r"needs ccxt: pip install 'liqheat\[ccxt\]'"):
         Ccxt("kucoin")
+
+
+@pytest.fixture
+def stand_in(monkeypatch, client):
+    module = SimpleNamespace(exchanges=["kucoin"], kucoin=lambda options: client)
+    monkeypatch.setitem(sys.modules, "ccxt.async_support", module)
+
+
+@pytest.mark.parametrize("written", ["ccxt:kucoin", "ccxt_kucoin"])
+def test_settings_open_an_exchange_through_ccxt(stand_in, tmp_path, written):
+    config = load_config(
+        {"exchanges": f"okx,{written}", "coins": "BTC", "data_dir": str(tmp_path)},
+        environ={},
+    )
+    assert config.exchanges == ("okx", "ccxt_kucoin")
+    with contextlib.ExitStack() as stack:
+        feed = open_collecting(config, stack)
+        exchange = feed.sources["ccxt_kucoin"].exchange
+        assert isinstance(exchange, Ccxt)
+        [one] = asyncio.run(exchange.fetch_instruments())
+        assert one.name == NAME
+
+
+def test_doctor_asks_an_exchange_through_ccxt(stand_in, tmp_path):
+    config = load_config(
+        {"exchanges": "ccxt:kucoin", "coins": "BTC", "data_dir": str(tmp_path)}, environ={}
+    )
+    [row] = probe(config, [])
+    assert (row.exchange, row.detail) == ("ccxt_kucoin", "1 instruments of BTC")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("ccxt:kucoin", "needs ccxt: pip install 'liqheat[ccxt]'"),
+     ("ccxt:", "there is no 'ccxt_'"), ("ccxt:bybit", "use 'bybit', which knows more of it")],
+)  # fmt: skip
+def test_what_ccxt_cannot_give_is_one_line(monkeypatch, capsys, tmp_path, name, words):
+    monkeypatch.setitem(sys.modules, "ccxt.async_support", None)
+    monkeypatch.setenv("LIQHEAT_DATA_DIR", str(tmp_path))
+    given = ["collect", "--exchanges", name]
+    monkeypatch.setattr(sys, "argv", ["liqheat", *given])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == ConfigError.exit_code
+    [line] = capsys.readouterr().err.strip().splitlines()
+    assert words in line
+
+
+def test_an_unknown_exchange_of_ccxt_says_the_nearest(stand_in):
+    with pytest.raises(ConfigError, match="no exchange 'kukoin'; did you mean kucoin"):
+        Ccxt("kukoin")
 
 
 @pytest.mark.skipif(

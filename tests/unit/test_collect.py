@@ -330,3 +330,27 @@ def test_bus_hears_bars_in_progress(store) -> None:
     run(exchange, store, heard)
     assert [event.closed for event in heard.events if isinstance(event, Bar)] == [False]
     assert store.span("bars", SYMBOL).rows == N
+
+
+def test_restart_recalls_the_newest_position_of_each_account(store) -> None:
+    bars = market(N)
+    now = int(bars.start_ms[-1]) + MINUTE
+
+    def told(account: str, age: int, side: Any, qty: float) -> Position:
+        return Position(SYMBOL, now - age * MINUTE, account, side, qty, 6e4, 5e4, None)
+
+    class Remembers(FakeExchange):
+        recalled: Sequence[Position] = ()
+
+        def recall(self, told: Sequence[Position]) -> None:
+            self.recalled = told
+
+    before = [
+        told("0xa", 50, "long", 1.0), told("0xa", 40, "long", 2.0),
+        told("0xb", 30, "long", 0.0), told("0xb", 30, "short", 3.0),
+        told("0xc", 20, "short", 0.0), told("0xold", 3 * 1440, "short", 5.0),
+    ]  # fmt: skip
+    run(FakeExchange(bars, before), store, Heard())
+    again = Remembers(bars)
+    run(again, store, Heard())
+    assert list(again.recalled) == [before[1], before[3], before[4]]

@@ -139,6 +139,14 @@ def test_impossible_liquidations_and_long_bars_are_refused() -> None:
         learn(hourly, BTC, EVENTS)
 
 
+def first_minutes(events: Liquidations, minutes: int) -> Liquidations:
+    keep = events.event_ms < T0 + minutes * 60_000
+    return Liquidations(
+        events.event_ms[keep], events.is_long[keep], events.qty[keep],
+        events.notional_usd[keep], events.mark_price[keep], events.completeness,
+    )  # fmt: skip
+
+
 def test_throttling_keeps_one_a_second_and_the_curve_restores_the_sum() -> None:
     rng = np.random.default_rng(2)
     bursts = np.repeat(np.sort(rng.integers(0, 5000, 900)), rng.geometric(0.2, 900))
@@ -154,6 +162,8 @@ def test_throttling_keeps_one_a_second_and_the_curve_restores_the_sum() -> None:
     factor = curve(full, "sampled_1s")
     assert (np.diff(factor) >= 0).all()
     assert factor[0] >= 1
+    few = curve(first_minutes(full, 9), "sampled_1s")
+    np.testing.assert_array_equal(few, 1.0)  # too few minutes to measure anything
     assert corrected(full, full.qty) is full.qty
     assert corrected(last, last.qty).sum() > 1.5 * last.qty.sum()
     with pytest.raises(BadInputError, match="no sampled feed"):

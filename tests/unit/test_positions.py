@@ -177,3 +177,35 @@ def test_an_unknown_mark_price_hides_a_position_but_not_its_account():
     book = Positions(per_minute=60)
     book.take("0xa", [held(60_000.0, qty=100.0)], AT, Marks())
     assert urgency(book.accounts["0xa"], Marks()) == (0.0, COLD_MS)
+
+
+def test_after_a_restart_stored_positions_are_asked_by_age_and_danger(marks):
+    book = Positions(per_minute=60)
+    stored = [
+        Position(BTC, AT - 2 * HOT_MS, "0xnear", "long", 10.0, 64_000.0, 63_000.0),
+        Position(BTC, AT - COLD_MS // 2, "0xcold", "long", 0.1, 64_000.0, 30_000.0),
+        Position(BTC, AT - 2 * COLD_MS, "0xgone", "short", 0.0, 64_000.0, None),
+    ]
+    book.recall(stored, AT)
+    assert book.covered(BTC) == (10.1, 0.0)
+    assert book.due(AT, marks) == ["0xnear", "0xgone"]
+    # Told again when asked: unchanged ones only after their time.
+    assert book.take("0xnear", [held(63_000.0, 10.0, at=AT)], AT, marks) == []
+
+
+def test_what_died_while_we_were_away_died_at_an_unknown_time(marks):
+    book = Positions(per_minute=60)
+    book.recall([held(64_000.0, at=AT - HOT_MS)], AT)
+    [closed] = book.take("0xa", [], AT, marks)
+    assert isinstance(closed, Position)
+    assert closed.qty == 0.0
+    book.take("0xa", [held(64_000.0)], AT, marks)
+    dead = book.take("0xa", [], AT + HOT_MS, marks)
+    assert any(isinstance(one, Liquidation) for one in dead)
+
+
+def test_recalled_positions_never_replace_what_was_asked_since(marks):
+    book = Positions(per_minute=60)
+    book.take("0xa", [held(63_000.0, 2.0)], AT, marks)
+    book.recall([held(60_000.0, 9.0, at=AT - HOT_MS)], AT)
+    assert book.covered(BTC) == (2.0, 0.0)

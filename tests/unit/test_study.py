@@ -260,6 +260,25 @@ def test_a_stored_market_is_what_was_stored_and_nothing_after_the_end(tmp_path):
     assert half.bars.start_ms[half.scored()].min() == T0 + 3 * DAY_MS
 
 
+def test_a_stray_liquidation_of_an_impossible_price_is_left_out_and_many_are_refused(
+    tmp_path,
+):
+    bars = walk(2_000)
+    tape = events(bars)
+    factor = np.where(np.arange(len(tape)) == 7, 10.0, 1.0)
+    with Store.open(tmp_path / "one") as store:
+        write(store, bars, replace(tape, notional_usd=tape.notional_usd * factor))
+        found = stored(store, BTC)
+    assert found.left_out == 1
+    assert len(found.liquidations) == len(found.exchanges) == len(tape) - 1
+    assert "1 liquidations of an impossible price" in "".join(score.caveats(found))
+    with Store.open(tmp_path / "all") as store:
+        write(store, bars, replace(tape, notional_usd=tape.notional_usd * 10))
+        assert "more than half away" in refused(
+            stored, store, BTC, words="price is more than half away"
+        )
+
+
 def test_a_store_without_liquidations_is_refused_in_one_line(tmp_path):
     with Store.open(tmp_path) as store:
         write(store, walk(50), None)

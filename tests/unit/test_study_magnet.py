@@ -54,6 +54,13 @@ def test_the_magnet_test_is_the_same_twice():
     assert magnet(one, distance=0.01, seed=3) == magnet(one, distance=0.01, seed=3)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_market_of_three_days_is_refused_without_a_warning():
+    short = market(3 * 288)
+    with pytest.raises(UnavailableError, match="only 0 of 0 races"):
+        magnet([replace(short, score_from_ms=short.end_ms)], distance=0.015)
+
+
 def test_too_few_races_are_refused():
     with pytest.raises(UnavailableError, match="were decided within a day"):
         magnet([market(288 * 8)], distance=0.05)

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from liqheat.engine.flow import N_FLOW, OPEN_INTEREST, opened
 from liqheat.engine.leverage import LOG_BIN, N_BINS, Bank
-from liqheat.jit import kernel
+from liqheat.jit import kernel, part
 
 #: high, low, close, qty, open_interest_qty, mark_high, mark_low; the last three may be NaN.
 Bar = tuple[float, float, float, float, float, float, float]
@@ -99,7 +99,7 @@ def bin_of(price: float) -> int:
     return math.floor(math.log(price) / LOG_BIN)
 
 
-@kernel
+@part
 def _place_window(ledger: Ledger, boundary: int, inverse: bool) -> None:
     """Shift the window so that ``boundary`` is in its middle; lose what falls off."""
     place, mass = ledger.place, ledger.mass
@@ -129,7 +129,7 @@ def _place_window(ledger: Ledger, boundary: int, inverse: bool) -> None:
             ledger.bin_price[b] = math.exp((base + b + 0.5) * LOG_BIN)
 
 
-@kernel
+@part
 def _sweep(ledger: Ledger, low_bin: int, high_bin: int) -> None:
     """Zero the bins the mark price went through; write what was there to ``swept``."""
     mass, scale, span, swept = ledger.mass, ledger.scale, ledger.span, ledger.swept
@@ -148,7 +148,7 @@ def _sweep(ledger: Ledger, low_bin: int, high_bin: int) -> None:
         swept[k, 1] = short_qty * scale[k]
 
 
-@kernel
+@part
 def _decay(ledger: Ledger, tau_ms: F64, elapsed_ms: float) -> None:
     """Let every component fade; renormalise one whose scale has become tiny."""
     mass, scale, span = ledger.mass, ledger.scale, ledger.span
@@ -168,7 +168,7 @@ def _decay(ledger: Ledger, tau_ms: F64, elapsed_ms: float) -> None:
             span[k, 0], span[k, 1] = min(low, high), high
 
 
-@kernel
+@part
 def _deposit(
     ledger: Ledger, bank: Bank, qty: float, high: float, low: float, close: float
 ) -> None:
@@ -198,7 +198,7 @@ def _deposit(
         k = stop
 
 
-@kernel
+@part
 def _same_kernel(offset: I64, k: int) -> int:
     """Return the end of the run of components from ``k`` on which share its kernel."""
     stop = k + 1
@@ -218,7 +218,7 @@ def is_slow(size: I64, k: int) -> bool:
     return slow
 
 
-@kernel
+@part
 def _write_pending(ledger: Ledger, bank: Bank) -> None:
     """Write what the slow components opened, at its mean entry, beyond the last mark close."""
     waiting, pending = ledger.waiting, ledger.pending
@@ -236,7 +236,7 @@ def _write_pending(ledger: Ledger, bank: Bank) -> None:
     waiting[:] = 0.0
 
 
-@kernel
+@part
 def _enter_at(
     ledger: Ledger, bank: Bank, k: int, stop: int, qty: float, entry: int
 ) -> None:
@@ -253,7 +253,7 @@ def _enter_at(
                 add(mass, j, low, high, qty / scale[j], values, shift)
 
 
-@kernel
+@part
 def _enter_over(
     ledger: Ledger, bank: Bank, k: int, stop: int, qty: float,
     close_bin: int, low_bin: int, entries: int,
@@ -283,7 +283,7 @@ def _enter_over(
             add(mass, j, low, high, qty / ledger.scale[j], profile, 0)
 
 
-@kernel
+@part
 def _reached_first(bank: Bank, k: int, side: int, entry: int) -> int:
     """Return the lowest bin which an entry reaches by the kernel of ``k``."""
     if side == 0:
@@ -304,7 +304,7 @@ def add(
         out[k, b] += amount * values[b + shift_by]
 
 
-@kernel
+@part
 def _open_bins(ledger: Ledger, side: int, start: int, stop: int) -> tuple[int, int]:
     """Return [start, stop) cut to the window and to the side's bins."""
     middle = ledger.place[BOUNDARY] - ledger.place[BASE]
@@ -313,7 +313,7 @@ def _open_bins(ledger: Ledger, side: int, start: int, stop: int) -> tuple[int, i
     return max(start, middle + 1), min(stop, N_BINS)
 
 
-@kernel
+@part
 def _widen(span: I64, k: int, low: int, high: int) -> None:
     if span[k, 0] == span[k, 1]:
         span[k, 0], span[k, 1] = low, high

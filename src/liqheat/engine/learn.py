@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liqheat.engine import MODEL_VERSION
+from liqheat.engine.band import zone_shape
 from liqheat.engine.fit import (
     Posterior,
     Problem,
@@ -329,6 +330,7 @@ def _weights(
         covariance=tuple(np.round(found.covariance[lower], 7).tolist()),
         event_size=problem.event_size,
         shape=found.shape,
+        zone_shape=zone_shape(problem, found.gain, found.covariance),
         feed_share=round(float(evidence.visible[blocks].sum() / real), 9) if real else 1.0,
         note=note,
     )

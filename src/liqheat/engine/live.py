@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liqheat.engine import kernels, render
+from liqheat.engine.flow import OPEN_INTEREST
 from liqheat.engine.grid import rows_for
 from liqheat.engine.params import HeatmapParams, bank_for, bar_matrix
 from liqheat.engine.weights import Weights, weight_rows
@@ -60,6 +61,8 @@ class LiveHeatmap:
         self._spare = kernels.new_ledger(self.bank)
         self._scratch = render.new_scratch(len(self.tiers))
         self.account = np.zeros(render.N_ACCOUNT)
+        #: One side's open interest of what was pushed, peeked or faded last; NaN if unknown.
+        self.open_interest_qty = float("nan")
         self.price_edges, self._rows = price_edges, rows_for(price_edges)
         self.long_usd: F32 = np.zeros(len(price_edges) - 1, np.float32)
         self.short_usd: F32 = np.zeros(len(price_edges) - 1, np.float32)
@@ -151,6 +154,7 @@ class LiveHeatmap:
             self._rows, -1, lag_ms, self._scratch, self.account,
             long_usd, short_usd,
         )  # fmt: skip
+        self.open_interest_qty = float(ledger.flow[OPEN_INTEREST])
 
     def _refuse_old(self, end_ms: int) -> None:
         if self.end_ms is not None and end_ms <= self.end_ms:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +26,14 @@ from liqheat.market.units import DAY_MS
 
 F64 = NDArray[np.float64]
 F32 = NDArray[np.float32]
+I64 = NDArray[np.int64]
 
 #: Relative standard deviation of a cross position's distance to liquidation after a day.
 CROSS_SPREAD = 0.15
 #: Positions told longer ago count as unknown [h]; the coldest are asked again each hour.
 STALE_HOURS = 6.0
+#: A cross position's level is spread so many deviations to both sides; beyond lies 1e-15 of it.
+REACH = 8.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +54,8 @@ class Measured:
     positions: int
     #: Mean age, weighted by quantity [ms]; NaN without positions.
     age_ms: float
+    #: ``outside_qty`` at its liquidation prices, (2,) [USD].
+    outside_usd: F64
 
     @property
     def covered_qty(self) -> F64:
@@ -77,6 +83,8 @@ class Joined:
     modelled_short_usd: F32
     #: Measured share of open interest (long, short); 0 where open interest is not known.
     share: tuple[float, float]
+    #: Part of the measured quantities which is shown; below 1 where they exceed open interest.
+    scale: tuple[float, float]
 
     @property
     def long_usd(self) -> F32:
@@ -89,14 +97,98 @@ class Joined:
         return self.measured_short_usd + self.modelled_short_usd
 
 
+@dataclass(frozen=True, eq=False)
+class Told:
+    """Positions of one linear instrument as they were told: columns of one length, by time.
+
+    Of equal times a closed position comes first: an account which turned is closed on one
+    side and open on the other.
+    """
+
+    event_ms: I64
+    #: Which account, as a place in ``names``.
+    account: I64
+    #: 0 long, 1 short.
+    side: I64
+    qty: F64
+    #: NaN where it has none.
+    liquidation_price: F64
+    #: Whether its liquidation price depends on the rest of the account.
+    cross: NDArray[np.bool_]
+    names: tuple[str, ...]
+
+    @classmethod
+    def in_order(
+        cls, event_ms: I64, account: I64, side: I64, qty: F64, liquidation_price: F64,
+        cross: NDArray[np.bool_], names: Iterable[str],
+    ) -> Told:  # fmt: skip
+        """Return columns, given in any order, by time."""
+        by = np.lexsort((qty > 0, event_ms))
+        return cls(
+            event_ms[by], account[by], side[by], qty[by], liquidation_price[by], cross[by],
+            tuple(names),
+        )  # fmt: skip
+
+    @classmethod
+    def of(cls, positions: Iterable[Position]) -> Told:
+        """Return the columns of positions, given in any order."""
+        rows = list(positions)
+        numbers: dict[str, int] = {}
+        account = [numbers.setdefault(one.account, len(numbers)) for one in rows]
+        price = [
+            np.nan if one.liquidation_price is None else one.liquidation_price
+            for one in rows
+        ]
+        return cls.in_order(
+            np.array([one.event_ms for one in rows], np.int64),
+            np.array(account, np.int64),
+            np.array([one.position_side != "long" for one in rows], np.int64),
+            np.array([one.qty for one in rows], np.float64),
+            np.array(price, np.float64),
+            np.array([one.leverage is None for one in rows], np.bool_),
+            numbers,
+        )
+
+    def extended(self, more: Told, since_ms: int) -> Told:
+        """Return these and more together, without those told before ``since_ms``."""
+        numbers = {name: place for place, name in enumerate(self.names)}
+        places = [numbers.setdefault(name, len(numbers)) for name in more.names]
+        account = np.array(places, np.int64)[more.account]
+        first = int(np.searchsorted(self.event_ms, since_ms))
+
+        def both(old: NDArray[Any], new: NDArray[Any]) -> NDArray[Any]:
+            return np.concatenate((old[first:], new))
+
+        return Told.in_order(
+            both(self.event_ms, more.event_ms), both(self.account, account),
+            both(self.side, more.side), both(self.qty, more.qty),
+            both(self.liquidation_price, more.liquidation_price),
+            both(self.cross, more.cross), numbers,
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.event_ms)
+
+    def newest(self, as_of_ms: int) -> I64:
+        """Return the rows of the positions which are known, and open, at a time."""
+        oldest = as_of_ms - int(STALE_HOURS * 3_600_000)
+        first = int(np.searchsorted(self.event_ms, oldest))
+        end = int(np.searchsorted(self.event_ms, as_of_ms, side="right"))
+        last = np.full(len(self.names), -1, np.int64)
+        # Of equal places the last one stays.
+        last[self.account[first:end]] = np.arange(first, end)
+        last = last[last >= 0]
+        return np.sort(last[self.qty[last] > 0])
+
+
 def measured_levels(
-    positions: Iterable[Position], price_edges: F64, mark_price: float, as_of_ms: int
+    positions: Iterable[Position] | Told, price_edges: F64, mark_price: float, as_of_ms: int
 ) -> Measured:
     """Return the levels of the positions as known at ``as_of_ms``.
 
     Parameters
     ----------
-    positions : iterable of Position
+    positions : iterable of Position, or Told
         Of one linear instrument. Of each account the newest told by ``as_of_ms`` counts;
         quantity 0 says that it is closed.
     price_edges : ndarray of shape (p + 1,), float64
@@ -106,63 +198,67 @@ def measured_levels(
     as_of_ms : int
         Nothing told later is used, and nothing told more than ``STALE_HOURS`` before.
     """
-    known = _newest(positions, as_of_ms)
-    edges = np.log(price_edges / mark_price)
-    rows, outside, never, swept = np.zeros((2, len(edges) - 1)), *np.zeros((3, 2))
-    total = weighted = 0.0
-    for one in known:
-        side = 0 if one.position_side == "long" else 1
-        age_ms = max(0, as_of_ms - one.event_ms)
-        total, weighted = total + one.qty, weighted + one.qty * age_ms
-        if one.liquidation_price is None:
-            never[side] += one.qty
-            continue
-        at = np.log(one.liquidation_price / mark_price)
-        if (at >= 0) if side == 0 else (at <= 0):
-            swept[side] += one.qty
-            continue
-        deviation = 0.0
-        if one.leverage is None:
-            deviation = CROSS_SPREAD * abs(at) * np.sqrt(age_ms / DAY_MS)
-        parts = one.qty * _spread(at, deviation, edges)
-        rows[side] += parts
-        outside[side] += one.qty - parts.sum()
-    age = weighted / total if total > 0 else np.nan
-    return Measured(
-        as_of_ms, price_edges, rows, np.maximum(outside, 0.0), never, swept, len(known), age
+    told = positions if isinstance(positions, Told) else Told.of(positions)
+    known = told.newest(as_of_ms)
+    side, qty, price = told.side[known], told.qty[known], told.liquidation_price[known]
+    age_ms = as_of_ms - told.event_ms[known]
+    at = np.log(price / mark_price)
+    never = np.isnan(at)
+    swept = ~never & np.where(side == 0, at >= 0, at <= 0)
+    deviation = CROSS_SPREAD * np.abs(at) * np.sqrt(age_ms / DAY_MS) * told.cross[known]
+    level = ~(never | swept)
+    rows, placed = _spread(
+        side[level],
+        at[level],
+        deviation[level],
+        qty[level],
+        np.log(price_edges / mark_price),
     )
+    outside = np.maximum(qty[level] - placed, 0.0)
+    total = float(qty.sum())
+    return Measured(
+        as_of_ms, price_edges, rows,
+        outside_qty=_by_side(side[level], outside),
+        never_qty=_by_side(side[never], qty[never]),
+        swept_qty=_by_side(side[swept], qty[swept]),
+        positions=len(known),
+        age_ms=float((qty * age_ms).sum()) / total if total > 0 else np.nan,
+        outside_usd=_by_side(side[level], outside * price[level]),
+    )  # fmt: skip
 
 
-def _newest(positions: Iterable[Position], as_of_ms: int) -> list[Position]:
-    newest: dict[str, Position] = {}
-    for one in positions:
-        before = newest.get(one.account)
-        # Equal times: an account which turned is closed on one side, open on the other.
-        if one.event_ms > as_of_ms or (before and one.event_ms < before.event_ms):
-            continue
-        if before and one.event_ms == before.event_ms and one.qty == 0:
-            continue
-        newest[one.account] = one
-    oldest = as_of_ms - STALE_HOURS * 3_600_000
-    return [one for one in newest.values() if one.qty > 0 and one.event_ms >= oldest]
+def _by_side(side: I64, values: F64) -> F64:
+    return np.bincount(side, values, minlength=2).astype(np.float64)
 
 
-def _spread(at: float, deviation: float, edges: F64) -> F64:
-    # Shares of a level over the rows; what lies beyond the mark's side is given to the rest.
-    if deviation <= 0:
-        shares = np.zeros(len(edges) - 1)
-        row = int(np.searchsorted(edges, at, side="right")) - 1
-        if 0 <= row < len(shares):
-            shares[row] = 1.0
-        return shares
-    from scipy.special import ndtr  # 0.1 s: only where there is something to spread
+def _spread(side: I64, at: F64, deviation: F64, qty: F64, edges: F64) -> tuple[F64, F64]:
+    """Return the quantity in each row, (2, p), and how much of each level lies in any.
 
-    side = edges if at > 0 else -edges[::-1]
-    depth = abs(at)
-    below = ndtr((np.maximum(side, 0.0) - depth) / deviation)
-    room = ndtr(depth / deviation)
-    shares = np.diff(below) / room
-    return np.asarray(shares if at > 0 else shares[::-1], dtype=np.float64)
+    A level is spread over the rows within ``REACH`` deviations; what would lie beyond the
+    mark is given to the rest.
+    """
+    p = len(edges) - 1
+    first = np.searchsorted(edges, at - REACH * deviation, side="right") - 1
+    last = np.searchsorted(edges, at + REACH * deviation, side="right") - 1
+    first, last = np.maximum(first, 0), np.minimum(last, p - 1)
+    count = np.maximum(last - first + 1, 0)
+    which = np.repeat(np.arange(len(at)), count)
+    row = first[which] + np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count)
+    parts = qty[which].astype(np.float64)
+    wide = deviation[which] > 0
+    if wide.any():
+        from scipy.special import ndtr  # 0.1 s: only where there is something to spread
+
+        one, its = row[wide], which[wide]
+        depth, sign = np.abs(at[its]), np.sign(at[its])
+        ends = [np.maximum(sign * edges[one + k], 0.0) - depth for k in (0, 1)]
+        shares = np.abs(
+            ndtr(ends[1] / deviation[its]) - ndtr(ends[0] / deviation[its])
+        ) / ndtr(depth / deviation[its])
+        parts[wide] *= shares
+    rows = np.bincount(side[which] * p + row, parts, minlength=2 * p).astype(np.float64)
+    placed = np.bincount(which, parts, minlength=len(at)).astype(np.float64)
+    return rows.reshape(2, p), placed
 
 
 def joined(
@@ -213,4 +309,7 @@ def joined(
         (np.asarray(part, dtype=np.float64) * (1.0 - share[side])).astype(np.float32)
         for side, part in enumerate((modelled_long_usd, modelled_short_usd))
     ]
-    return Joined(usd[0], usd[1], rest[0], rest[1], (float(share[0]), float(share[1])))
+    return Joined(
+        usd[0], usd[1], rest[0], rest[1], (float(share[0]), float(share[1])),
+        (float(scale[0]), float(scale[1])),
+    )  # fmt: skip

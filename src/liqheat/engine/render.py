@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from liqheat.engine.flow import OPEN_INTEREST
 from liqheat.engine.kernels import BASE, BOUNDARY, END_MS, STARTED, Ledger, advance
 from liqheat.engine.leverage import N_BINS, Bank
-from liqheat.jit import kernel
+from liqheat.jit import kernel, part
 
 F64 = NDArray[np.float64]
 F32 = NDArray[np.float32]
@@ -59,7 +59,7 @@ def new_scratch(n_tiers: int) -> Scratch:
     return Scratch(np.zeros((n_tiers, N_BINS + 1)), np.zeros((n_tiers, 2), np.int64))
 
 
-@kernel
+@part
 def _sum(values: F64, low: int, high: int) -> float:
     """Return the sum of ``values[low:high]``, in eight fixed strands the CPU can overlap."""
     a = b = c = d = e = f = g = h = 0.0
@@ -87,7 +87,7 @@ def add_row(
         out[g, b] += factor * values[k, b]
 
 
-@kernel
+@part
 def _levels(
     ledger: Ledger, bank: Bank, weight: F64, lag_ms: float, scratch: Scratch
 ) -> None:
@@ -122,7 +122,7 @@ def totals(
     return _totals(ledger, scratch)
 
 
-@kernel
+@part
 def _totals(ledger: Ledger, scratch: Scratch) -> tuple[float, float]:
     middle = ledger.place[BOUNDARY] - ledger.place[BASE]
     long_qty = short_qty = 0.0
@@ -133,7 +133,7 @@ def _totals(ledger: Ledger, scratch: Scratch) -> tuple[float, float]:
     return long_qty, short_qty
 
 
-@kernel
+@part
 def _cap(total: float, open_interest: float, account: F64, side: int) -> float:
     """Write one side's levels to the account, held to open interest; return the factor."""
     factor, limit = 1.0, MAX_LEVEL_SHARE * open_interest
@@ -143,7 +143,7 @@ def _cap(total: float, open_interest: float, account: F64, side: int) -> float:
     return factor
 
 
-@kernel
+@part
 def _row_from(last: I64, internal: int) -> int:
     """Return the first displayed bin which ends at or above an internal bin."""
     low, high = 0, len(last)
@@ -156,7 +156,7 @@ def _row_from(last: I64, internal: int) -> int:
     return low
 
 
-@kernel
+@part
 def _show(level: F64, low: int, high: int, base: int, rows: Rows, out: F32) -> None:
     """Add the levels [USD] of the internal bins [low, high) (absolute) to their rows."""
     if low >= high:
@@ -178,7 +178,7 @@ def _show(level: F64, low: int, high: int, base: int, rows: Rows, out: F32) -> N
         p += 1
 
 
-@kernel
+@part
 def _show_row(
     level: F64, low: int, high: int, base: int, rows: Rows, p: int, out: F32
 ) -> None:
@@ -188,7 +188,7 @@ def _show_row(
     out[p] += np.float32(value)
 
 
-@kernel
+@part
 def _outside(level: F64, low: int, high: int, base: int, ends: F64) -> float:
     """Return the USD of the internal bins [low, high) which no row shows."""
     bottom, top = math.floor(ends[0]), math.floor(ends[1])

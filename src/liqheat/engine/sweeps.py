@@ -23,7 +23,7 @@ from liqheat.engine.params import HeatmapParams, bank_for, bar_matrix
 from liqheat.engine.render import Scratch
 from liqheat.engine.weights import Weights, weight_rows
 from liqheat.errors import BadInputError
-from liqheat.jit import kernel
+from liqheat.jit import kernel, part
 from liqheat.market.events import Bars
 from liqheat.market.instrument import Instrument
 from liqheat.market.units import stable_to_usd
@@ -108,7 +108,7 @@ def swept_components(
     return starts * block_ms, out
 
 
-@kernel
+@part
 def _bar(bars: F64, i: int) -> Bar:
     return (
         bars[i, 0], bars[i, 1], bars[i, 2], bars[i, 3], bars[i, 4], bars[i, 5], bars[i, 6]

@@ -20,7 +20,7 @@ from liqheat.errors import BadInputError
 from liqheat.market.events import Completeness
 from liqheat.market.instrument import Instrument
 
-#: No fit gives weights further than this from the prior [ln], or a smaller ``shape``.
+#: No fit gives weights further than this from the prior [ln], or a smaller shape of either kind.
 MAX_GAIN, MIN_SHAPE = 30.0, 1e-3
 
 
@@ -44,7 +44,8 @@ class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     side_gain: float
     covariance: tuple[float, ...]
     event_size: float  # E[q^2] / E[q] of forced closings, stable units
-    shape: float  # kappa: Var = event_size * m + m^2 / shape
+    shape: float  # kappa of a block: Var = event_size * m + m^2 / shape
+    zone_shape: float  # kappa of a zone: zone_shape * (m / event_size)^(1/2)
     feed_share: float  # share of liquidated USD which the feed shows, (0, 1]
     note: str = ""  # why a safety trip kept the prior, in words
 
@@ -70,12 +71,15 @@ def check(weights: Weights, instrument: Instrument, n_components: int) -> None:
         raise BadInputError(f"they do not fit the model's {k} components", where=where,
                             value=len(weights.log_gain), do=again)  # fmt: skip
     numbers = np.array([*weights.log_gain, *weights.covariance, weights.side_gain,
-                        weights.event_size, weights.shape])  # fmt: skip
-    if not (np.isfinite(numbers).all() and weights.shape > 0 and weights.event_size >= 0):
+                        weights.event_size, weights.shape, weights.zone_shape])  # fmt: skip
+    positive = min(weights.event_size, weights.shape, weights.zone_shape) > 0
+    if not (np.isfinite(numbers).all() and positive):
         raise BadInputError("a value is not finite, or not positive", where=where,
                             do=again)  # fmt: skip
     gains = np.abs([*weights.log_gain, weights.side_gain])
-    if not (gains.max() <= MAX_GAIN and weights.shape >= MIN_SHAPE):
+    if not (
+        gains.max() <= MAX_GAIN and min(weights.shape, weights.zone_shape) >= MIN_SHAPE
+    ):
         raise BadInputError("a value is beyond what any fit gives", where=where,
                             value=float(gains.max()), do=again)  # fmt: skip
     if not 0 < weights.feed_share <= 1:

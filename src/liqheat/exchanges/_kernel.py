@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from liqheat.jit import kernel
+from liqheat.jit import kernel, part
 
 # Constants which are passed on are numpy's: for Python's own, numba would compile a function
 # anew for each value.
@@ -111,7 +111,7 @@ DEFER_CHANCE, PAIN, PAIN_RATE = 0.33, -0.3, 3.0
 ROUND_SHARE, BEYOND_ROUND = 0.4, 3e-4
 
 
-@kernel
+@part
 def _random(m: Record) -> float:
     x = m.random
     x ^= x << np.uint64(13)
@@ -121,7 +121,7 @@ def _random(m: Record) -> float:
     return (float(x >> np.uint64(12)) + 0.5) / 4503599627370496.0
 
 
-@kernel
+@part
 def _link(m: Record, slots: Slots, slot: Whole, which: Whole, head: Whole) -> None:
     first, own = m.heads[head], slots[slot].links
     own[which], own[which + 1], own[which + 2] = first, -1, head
@@ -130,7 +130,7 @@ def _link(m: Record, slots: Slots, slot: Whole, which: Whole, head: Whole) -> No
     m.heads[head] = slot
 
 
-@kernel
+@part
 def _unlink(m: Record, slots: Slots, slot: Whole, which: Whole) -> None:
     own = slots[slot].links
     after, before, head = own[which], own[which + 1], own[which + 2]
@@ -145,13 +145,13 @@ def _unlink(m: Record, slots: Slots, slot: Whole, which: Whole) -> None:
     own[which + 2] = -1
 
 
-@kernel
+@part
 def _bucket(m: Record, price: float) -> int:
     at = int((math.log(price) - m.base) / BUCKET)
     return max(0, min(BUCKETS - 1, at))
 
 
-@kernel
+@part
 def _put(
     m: Record, slots: Slots, slot: Whole, which: Whole, region: Whole, price: float
 ) -> None:
@@ -163,7 +163,7 @@ def _put(
         m.up = min(m.up, price)
 
 
-@kernel
+@part
 def _arm(m: Record, slots: Slots, slot: Whole) -> None:
     # Puts the position where the nearer of stop and liquidation price is.
     own = slots[slot]
@@ -176,7 +176,7 @@ def _arm(m: Record, slots: Slots, slot: Whole) -> None:
     _put(m, slots, slot, ADVERSE, LONG_DOWN if own.side > 0 else SHORT_UP, price)
 
 
-@kernel
+@part
 def _write(m: Record, own: Record, log: Log, reason: Whole) -> None:
     out = log[m.rows]
     m.rows += 1
@@ -187,7 +187,7 @@ def _write(m: Record, own: Record, log: Log, reason: Whole) -> None:
     own.since = m.step
 
 
-@kernel
+@part
 def _trade(m: Record, side: Whole, lots: Whole, signed: Whole) -> None:
     # ``signed`` lots of position on one side come or go.
     m.traded += lots
@@ -198,7 +198,7 @@ def _trade(m: Record, side: Whole, lots: Whole, signed: Whole) -> None:
         m.shorts += signed
 
 
-@kernel
+@part
 def _close(m: Record, slots: Slots, log: Log, slot: Whole, reason: Whole) -> None:
     own = slots[slot]
     lots, side = np.int64(own.lots), np.int64(own.side)
@@ -217,7 +217,7 @@ def _close(m: Record, slots: Slots, log: Log, slot: Whole, reason: Whole) -> Non
         m.bought += lots
 
 
-@kernel
+@part
 def _fire(m: Record, slots: Slots, log: Log, region: Whole, end: float) -> None:
     # Closes whatever lies between the mark price and ``end`` in one region.
     mark, down, adverse = m.mark, region % 2 == 0, region < SHORT_DOWN
@@ -238,7 +238,7 @@ def _fire(m: Record, slots: Slots, log: Log, region: Whole, end: float) -> None:
             slot = after
 
 
-@kernel
+@part
 def _fire_all(m: Record, slots: Slots, log: Log) -> None:
     mark = m.mark
     if mark <= m.down:
@@ -251,7 +251,7 @@ def _fire_all(m: Record, slots: Slots, log: Log) -> None:
         m.up = mark
 
 
-@kernel
+@part
 def _liquidation(
     m: Record, entry: float, leverage: float, lots: float, side: float
 ) -> float:
@@ -274,7 +274,7 @@ def _liquidation(
     return float(price)
 
 
-@kernel
+@part
 def _target(price: float, distance: float, direction: float, beyond: float) -> float:
     # ``distance`` away; where ``beyond`` >= 0 at a round price, or that much beyond one.
     at = price * math.exp(direction * distance)
@@ -284,7 +284,7 @@ def _target(price: float, distance: float, direction: float, beyond: float) -> f
     return math.floor(at / grid + 0.5) * grid + direction * beyond * price
 
 
-@kernel
+@part
 def _open(
     m: Record, slots: Slots, plan: Whole, is_long: bool, price: float, opened: Whole
 ) -> None:
@@ -320,7 +320,7 @@ def _open(
         m.bought += lots
 
 
-@kernel
+@part
 def _plan_review(m: Record, slots: Slots, slot: Whole) -> None:
     # A quarter of its age from now, at least six hours and less than the wheel's day.
     own = slots[slot]
@@ -329,7 +329,7 @@ def _plan_review(m: Record, slots: Slots, slot: Whole) -> None:
     _link(m, slots, slot, REVIEW, 4 * BUCKETS + at % STEPS_A_DAY)
 
 
-@kernel
+@part
 def _move_liquidation(
     m: Record, slots: Slots, log: Log, slot: Whole, distance: float
 ) -> None:
@@ -339,7 +339,7 @@ def _move_liquidation(
     _arm(m, slots, slot)
 
 
-@kernel
+@part
 def _average_down(m: Record, slots: Slots, log: Log, slot: Whole) -> None:
     # More of the same, at the same leverage; only small positions, in the first tier.
     own = slots[slot]
@@ -362,7 +362,7 @@ def _average_down(m: Record, slots: Slots, log: Log, slot: Whole) -> None:
         m.bought += more
 
 
-@kernel
+@part
 def _review(m: Record, slots: Slots, log: Log, slot: Whole) -> None:
     own = slots[slot]
     hold = m.hold[own.holding]
@@ -388,7 +388,7 @@ def _review(m: Record, slots: Slots, log: Log, slot: Whole) -> None:
     _plan_review(m, slots, slot)
 
 
-@kernel
+@part
 def _review_due(m: Record, slots: Slots, log: Log) -> None:
     slot = np.int64(m.heads[4 * BUCKETS + m.step % STEPS_A_DAY])
     while slot >= 0:
@@ -398,7 +398,7 @@ def _review_due(m: Record, slots: Slots, log: Log) -> None:
         slot = after
 
 
-@kernel
+@part
 def _top_up(m: Record, slots: Slots, log: Log) -> None:
     here = _bucket(m, m.mark)
     for region in range(2):
@@ -415,7 +415,7 @@ def _top_up(m: Record, slots: Slots, log: Log) -> None:
                 slot = after
 
 
-@kernel
+@part
 def _arrive(m: Record, slots: Slots, index: Whole) -> None:
     expected = m.arrivals[index] * (1.0 - EXCITED + EXCITED * m.heat)
     count = min(int(expected + m.rounding[index]), MOST_ARRIVALS)
@@ -429,7 +429,7 @@ def _arrive(m: Record, slots: Slots, index: Whole) -> None:
         m.plan += 1
 
 
-@kernel
+@part
 def _move(m: Record, index: Whole) -> None:
     sigma, interest = m.sigma[index], max(m.longs, m.shorts, 1)
     impact = max(-0.01, min(0.01, m.impact * m.thin * m.flow / interest))

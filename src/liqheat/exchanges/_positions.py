@@ -80,6 +80,8 @@ class Account:
     seen_ms: int
     known: bool = False
     touched: bool = False
+    #: Its positions are those of before a restart: what died since, died at an unknown time.
+    recalled: bool = False
     positions: dict[str, Position] = field(default_factory=dict)
     told_ms: dict[str, int] = field(default_factory=dict)
 
@@ -127,6 +129,26 @@ class Positions:
         held = [(one.seen_ms, name) for name, one in self.accounts.items() if one.positions]
         for _, name in (sorted(empty) + sorted(held))[: MOST_ACCOUNTS // 10]:
             del self.accounts[name]
+
+    def recall(self, told: Iterable[Position], now_ms: int) -> None:
+        """Take what each account held when it was last told, before a restart.
+
+        They count with the age they have, so that the dangerous and the old are asked first.
+        """
+        for one in told:
+            account = self.accounts.get(one.account)
+            if account is not None and not account.recalled:
+                continue
+            if account is None:
+                account = self.accounts[one.account] = Account(
+                    one.event_ms, one.event_ms, known=True, recalled=True
+                )
+            account.asked_ms = account.seen_ms = min(one.event_ms, now_ms)
+            if one.qty > 0:
+                account.positions[one.instrument] = one
+                account.told_ms[one.instrument] = one.event_ms
+        while len(self.accounts) > MOST_ACCOUNTS:
+            self._forget()
 
     # -- whom to ask
 
@@ -184,7 +206,7 @@ class Positions:
             if after is not None and after.position_side != before.position_side:
                 after = None
             dead = died(before, after, now_ms, marks.span(name, before.event_ms))
-            out += [] if dead is None else [dead]
+            out += [] if dead is None or account.recalled else [dead]
             if after is None:
                 out.append(msgspec.structs.replace(before, event_ms=now_ms, qty=0.0))
         for name, after in now.items():
@@ -194,6 +216,7 @@ class Positions:
                 out.append(after)
                 account.told_ms[name] = now_ms
         account.positions, account.asked_ms, account.known = now, now_ms, True
+        account.recalled = False
         return out
 
     def covered(self, instrument: str) -> tuple[float, float]:

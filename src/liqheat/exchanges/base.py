@@ -22,7 +22,7 @@ from typing import Literal, Protocol, runtime_checkable
 import msgspec
 import pyarrow as pa
 
-from liqheat.market.events import Completeness, Event
+from liqheat.market.events import Completeness, Event, Position
 from liqheat.market.instrument import Instrument
 
 Mode = Literal["live", "simulated", "replay"]
@@ -82,4 +82,13 @@ class Exchange(Protocol):
 
     async def close(self) -> None:
         """Release sockets and files."""
+        ...
+
+
+@runtime_checkable
+class Recalls(Protocol):
+    """An exchange whose positions are public, and which goes on from those it found before."""
+
+    def recall(self, told: Sequence[Position]) -> None:
+        """Take what each account held when it was last told, in order of time."""
         ...

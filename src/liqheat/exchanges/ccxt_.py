@@ -12,6 +12,7 @@ are used; where they fit neither unit, that kind is refused rather than guessed.
 from __future__ import annotations
 
 import asyncio
+import difflib
 import importlib
 import logging
 import math
@@ -231,6 +232,10 @@ class Ccxt:
             OpenInterest(name, int(row.get("timestamp") or self.clock_ms()), told * unit)
         ]
 
+    async def ping(self) -> None:
+        """Ask for something light."""
+        await self._ask("load_markets")
+
     async def close(self) -> None:
         """Close ccxt's connections."""
         await self._client.close()
@@ -243,10 +248,13 @@ def _client(exchange: str) -> Any:
         raise ConfigError(
             f"exchange 'ccxt_{exchange}' needs ccxt: pip install 'liqheat[ccxt]'"
         ) from error
-    kind = getattr(module, exchange, None)
-    if kind is None:
-        raise ConfigError(f"ccxt has no exchange {exchange!r}")
-    return kind({"enableRateLimit": True, "options": {"defaultType": "swap"}})
+    if exchange not in module.exchanges:
+        near = difflib.get_close_matches(exchange, module.exchanges, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigError(f"ccxt has no exchange {exchange!r}{hint}")
+    return getattr(module, exchange)(
+        {"enableRateLimit": True, "options": {"defaultType": "swap"}}
+    )
 
 
 def _positive(value: Any, exchange: str, field: str) -> float:

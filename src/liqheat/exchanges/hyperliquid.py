@@ -109,6 +109,10 @@ class Hyperliquid(LiveExchange):
         self._leaders_http = self.new_http("leaders", Budget(per_minute=10))
         self._leaders_ms = self._depth_ms = 0
 
+    def recall(self, told: Sequence[Position]) -> None:
+        """Take what each account held when it was last told, in order of time."""
+        self.positions.recall(told, self.clock_ms())
+
     async def ping(self) -> None:
         """Ask for something light: there is no request for the time."""
         await self._info({"type": "exchangeStatus"}, 2)

@@ -15,6 +15,7 @@ The clock and the sleep are arguments. At ``speed`` 60 an hour passes in a minut
 from __future__ import annotations
 
 import asyncio
+import threading
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -136,6 +137,7 @@ class SimulatedExchange:
             liquidations=liquidation_feed, history_days=history_days,
         )  # fmt: skip
         self._tapes: dict[str, Tape] = {}
+        self._building = threading.Lock()
 
     def clock_ms(self) -> int:
         """Return the market's time."""
@@ -288,15 +290,21 @@ class SimulatedExchange:
     def _own_seed(self, name: str) -> int:
         return zlib.crc32(name.encode()) ^ (self.seed & 0xFFFFFFFF)
 
+    def _advanced(self, name: str, now: int) -> Tape:
+        with self._building:
+            tape = self._tape(name)
+            tape.advance(now)
+        return tape
+
     async def _at(self, name: str, now: int) -> Tape:
         # A thread where it takes long: a month of the past is seconds of work, and whoever
         # shows what is stored already must not wait for it.
-        tape = self._tape(name)
-        if now - tape.end_ms > DAY_MS // 24:
-            await asyncio.to_thread(tape.advance, now)
-        else:
-            tape.advance(now)
-        return tape
+        # So is the first call, which may have to wait for the compiler.
+        known = self._tapes.get(name)
+        if known is not None and now - known.end_ms <= DAY_MS // 24:
+            known.advance(now)
+            return known
+        return await asyncio.to_thread(self._advanced, name, now)
 
     def _liquidations(self, tape: Tape, start_ms: int, end_ms: int) -> Columns:
         if self.feed == "full":

@@ -365,15 +365,25 @@ class Liquidations:
             A price is more than ``IMPOSSIBLE_PRICE`` outside the range of its bar. Events
             outside the bars are not judged.
         """
-        index = np.searchsorted(bars.start_ms, self.event_ms, side="right") - 1
-        safe = np.maximum(index, 0)
-        inside = (index >= 0) & (self.event_ms < bars.start_ms[safe] + bars.interval_ms)
-        price = self.notional_usd / self.qty
-        high = bars.high[safe] * (1 + IMPOSSIBLE_PRICE)
-        low = bars.low[safe] * (1 - IMPOSSIBLE_PRICE)
-        for name, values in (("price", price), ("mark_price", self.mark_price)):
-            bad = inside & ((values > high) | (values < low))
+        for name, values, bad in self._far_off(bars):
             refuse_rows(
                 bad, f"{name} is more than half away from its bar's", values, self.event_ms,
                 where, "is it another instrument's, or quantity in contracts?",
             )  # fmt: skip
+
+    def possible(self, bars: Bars) -> NDArray[np.bool_]:
+        """Return which events ``check_prices`` would let pass, of shape (n,)."""
+        (_, _, far), (_, _, mark_far) = self._far_off(bars)
+        return ~(far | mark_far)
+
+    def _far_off(self, bars: Bars) -> list[tuple[str, F64, NDArray[np.bool_]]]:
+        index = np.searchsorted(bars.start_ms, self.event_ms, side="right") - 1
+        safe = np.maximum(index, 0)
+        inside = (index >= 0) & (self.event_ms < bars.start_ms[safe] + bars.interval_ms)
+        high = bars.high[safe] * (1 + IMPOSSIBLE_PRICE)
+        low = bars.low[safe] * (1 - IMPOSSIBLE_PRICE)
+        pairs = (("price", self.notional_usd / self.qty), ("mark_price", self.mark_price))
+        return [
+            (name, values, inside & ((values > high) | (values < low)))
+            for name, values in pairs
+        ]

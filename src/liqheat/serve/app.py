@@ -25,7 +25,6 @@ from litestar.types import ControllerRouterHandler
 from liqheat import __version__
 from liqheat.config import Config
 from liqheat.engine import MODEL_VERSION
-from liqheat.engine.heatmap import Heatmap
 from liqheat.errors import BadInputError, UnavailableError
 from liqheat.exchanges.base import Mode
 from liqheat.serve import replies
@@ -45,7 +44,6 @@ from liqheat.serve.push import Hub, socket_route
 from liqheat.serve.venues import venue_rows
 from liqheat.service import Query, Service
 from liqheat.service.cache import BuildCache
-from liqheat.service.measured import MeasuredPart
 from liqheat.service.query import parse_query
 
 API = "/api/v1"
@@ -245,13 +243,9 @@ async def price_map(request: AppRequest) -> Response[replies.MapReply]:
     """Give the current profile over price, whole and by leverage, with cumulative sums."""
     query = _query(request, replies.MapQuery)
 
-    async def find(service: Service) -> tuple[Heatmap, list[MeasuredPart]]:
-        heat = await service.heatmap(query, last_only=True)
-        return heat, await service.measured(heat)
-
     return await _answer(
-        request, query, ("map", query.parts), find,
-        lambda found, mode: replies.map_json(found[0], mode, query.parts, found[1]),
+        request, query, ("map", query.parts), lambda s: s.heatmap(query, last_only=True),
+        lambda heat, mode: replies.map_json(heat, mode, query.parts),
     )  # fmt: skip
 
 

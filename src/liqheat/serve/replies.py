@@ -1,12 +1,11 @@
 """JSON replies of /api/v1 and how they are made of a heatmap; OpenAPI comes from these structs.
 
 Every reply says its ``mode``. Arrays are parallel; absent is null; USD are modelled unless a
-name says otherwise.
+name says otherwise (``measured``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -22,7 +21,7 @@ from liqheat.serve.wire import encode_picture
 from liqheat.service.coin import CoinHeatmap
 from liqheat.service.feeds import ExchangeState, InstrumentRow
 from liqheat.service.history import History
-from liqheat.service.measured import MeasuredPart
+from liqheat.service.measured import MeasuredPart, measured_parts, measured_whole
 from liqheat.service.picture import Picture, price_scale, scale_top, to_codes
 from liqheat.service.query import Query
 from liqheat.study.figures import Rolling
@@ -117,6 +116,9 @@ class HeatmapReply(msgspec.Struct):
     side_boundary: Numbers
     max_usd: float
     quality: Quality
+    measured_share_long: float
+    measured_share_short: float
+    measured_age_ms: int | None
 
 
 class TierProfile(msgspec.Struct):
@@ -138,8 +140,8 @@ class ExchangePart(msgspec.Struct):
 class MeasuredProfile(msgspec.Struct):
     """Levels read from public positions of one instrument, and how much they cover.
 
-    The shares are of its open interest; in the place of so much of its modelled levels these
-    count.
+    The shares are of its open interest; these levels stand in the place of so much of its
+    modelled ones. They are part of the whole.
     """
 
     instrument: str
@@ -167,6 +169,9 @@ class MapReply(msgspec.Struct):
     short_cumulative_usd: list[float]
     tiers: list[TierProfile]
     quality: Quality
+    measured_share_long: float
+    measured_share_short: float
+    measured_age_ms: int | None
     measured: list[MeasuredProfile]
     parts: list[ExchangePart] | None = None
 
@@ -212,6 +217,10 @@ class ColumnReply(msgspec.Struct):
     outside_long_usd: float
     outside_short_usd: float
     close: float | None
+    measured_share_long: float
+    measured_share_short: float
+    measured_age_ms: int | None
+    measured: list[MeasuredProfile]
     parts: list[ExchangePart] | None = None
 
 
@@ -266,6 +275,7 @@ def heatmap_json(heatmap: Heatmap, mode: Mode) -> bytes:
             start_ms=heatmap.start_ms.tolist(), price_edges=heatmap.price_edges.tolist(),
             cells=list(cells), side_boundary=numbers(heatmap.close),
             max_usd=round(float(usd.max(initial=0.0)), 2), quality=heatmap.quality,
+            **_measured_fields(heatmap, -1),
         )
     )  # fmt: skip
 
@@ -299,19 +309,28 @@ def _parts(heatmap: Heatmap, wanted: str | None, t: int) -> list[ExchangePart] |
 
 
 def _measured(part: MeasuredPart) -> MeasuredProfile:
-    levels, whole = part.levels, part.whole
     return MeasuredProfile(
-        instrument=part.instrument, positions=levels.positions,
-        age_ms=round(levels.age_ms) if np.isfinite(levels.age_ms) else None,
-        long_share=round(whole.share[0], 4), short_share=round(whole.share[1], 4),
-        long_usd=_usd(whole.measured_long_usd), short_usd=_usd(whole.measured_short_usd),
+        instrument=part.instrument, positions=part.positions,
+        age_ms=round(part.age_ms) if np.isfinite(part.age_ms) else None,
+        long_share=round(part.share[0], 4), short_share=round(part.share[1], 4),
+        long_usd=_usd(part.long_usd), short_usd=_usd(part.short_usd),
     )  # fmt: skip
 
 
-def map_json(
-    heatmap: Heatmap, mode: Mode, parts: str | None = None,
-    measured: Sequence[MeasuredPart] = (),
-) -> bytes:  # fmt: skip
+def _measured_fields(heatmap: Heatmap, t: int) -> dict[str, Any]:
+    found = measured_parts(heatmap, t)
+    long, short, age = measured_whole(found, float(heatmap.open_interest_usd[t]))
+    return {
+        "measured_share_long": round(long, 4), "measured_share_short": round(short, 4),
+        "measured_age_ms": None if age is None else round(age),
+    }  # fmt: skip
+
+
+def _measured_profiles(heatmap: Heatmap, t: int) -> list[MeasuredProfile]:
+    return [_measured(one) for one in measured_parts(heatmap, t)]
+
+
+def map_json(heatmap: Heatmap, mode: Mode, parts: str | None = None) -> bytes:
     """Return the last column as a profile over price, by tier, and by exchange if asked."""
     long_usd, short_usd = heatmap.long_usd[-1], heatmap.short_usd[-1]
     edges = heatmap.price_edges
@@ -329,8 +348,9 @@ def map_json(
                 TierProfile(leverage, _usd(one[0][-1]), _usd(one[1][-1]))
                 for leverage, one in zip(heatmap.tiers, tiers, strict=True)
             ],
-            quality=heatmap.quality, measured=[_measured(one) for one in measured],
-            parts=_parts(heatmap, parts, -1),
+            quality=heatmap.quality, parts=_parts(heatmap, parts, -1),
+            measured=_measured_profiles(heatmap, -1),
+            **_measured_fields(heatmap, -1),
         )
     )  # fmt: skip
 
@@ -373,7 +393,9 @@ def column_json(
             do=f"it spans {start} to {heatmap.end_ms(-1)}",
         )  # fmt: skip
     names = ("open_interest_usd", "residual_long_usd", "residual_short_usd", "close")
-    one = {name: numbers(getattr(heatmap, name)[t : t + 1])[0] for name in names}
+    one: dict[str, Any] = {
+        name: numbers(getattr(heatmap, name)[t : t + 1])[0] for name in names
+    }
     return msgspec.json.encode(
         ColumnReply(
             mode=mode, instrument=heatmap.instrument.name, model=heatmap.params.model,
@@ -382,6 +404,7 @@ def column_json(
             long_usd=_usd(heatmap.long_usd[t]), short_usd=_usd(heatmap.short_usd[t]),
             outside_long_usd=round(float(heatmap.outside_long_usd[t]), 2),
             outside_short_usd=round(float(heatmap.outside_short_usd[t]), 2),
-            parts=_parts(heatmap, parts, t), **one,
+            parts=_parts(heatmap, parts, t), measured=_measured_profiles(heatmap, t),
+            **_measured_fields(heatmap, t), **one,
         )
     )  # fmt: skip

@@ -355,13 +355,17 @@ async def _try_exchanges(
 
 
 async def _reached(real: Feed, seconds: float) -> bool:
-    """Wait until an exchange has answered; False where none has after that time."""
+    """Wait until an exchange has answered; False where none has, or each has failed at once."""
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
-    while loop.time() < until:
-        if any(one.answered for one in real.sources.values()):
-            return True
-        await asyncio.sleep(0.1)
+    failed: set[str] = set()
+    while loop.time() < until and (seconds > REACH_S or len(failed) < len(real.sources)):
+        for name, one in real.sources.items():
+            if one.answered:
+                return True
+            if one.state in ("down", "refused"):
+                failed.add(name)
+        await asyncio.sleep(0.05)
     return False
 
 

@@ -160,7 +160,9 @@ class Service(Honesty):
             return await self._build_coin(query, members)
         one = await self.in_thread(loads[0])
         return await self.in_thread(
-            lambda: build_view(query, one.history, one.instrument, one.weights)
+            lambda: build_view(
+                query, one.history, one.instrument, one.weights, one.told, one.heard
+            )
         )
 
     async def _build_coin(self, query: Query, members: Sequence[Member]) -> Built:

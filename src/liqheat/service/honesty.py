@@ -61,12 +61,12 @@ class Honesty(Maps):
     ) -> tuple[list[ExchangeState], str]:
         """Return the exchanges of a query, of a coin also those switched off, and a note."""
         if not self.catalogue.is_coin(query.instrument):
-            state = self.state_of(entries[0])
+            state = self._with_measured(self.state_of(entries[0]), entries[0], view)
             return [state], state.detail
         best: dict[str, ExchangeState] = {}
         included = {one.exchange for one in entries}
         for entry in self.catalogue.members(query.instrument):
-            state = self.state_of(entry)
+            state = self._with_measured(self.state_of(entry), entry, view)
             if (
                 view is not None
                 and entry.exchange in included
@@ -88,6 +88,15 @@ class Honesty(Maps):
         ]
         notes = dict.fromkeys(one.feed.remark for one in entries)
         return [*best.values(), *idle], " ".join(filter(None, notes))
+
+    def _with_measured(
+        self, state: ExchangeState, entry: Entry, view: LiveView | None
+    ) -> ExchangeState:
+        part = None if view is None else view.parts.get(entry.name)
+        if part is None or not part.measured:
+            return state
+        detail = f"{state.detail} {part.measured}.".strip()
+        return msgspec.structs.replace(state, detail=detail)
 
     def _coverage(self, entries: Sequence[Entry], view: LiveView | None) -> CoverageFlags:
         kinds = {kind for one in entries for kind in one.stored.spans}

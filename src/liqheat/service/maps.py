@@ -6,7 +6,6 @@ Also what the service knows of each instrument between a store and its viewers (
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,8 +18,9 @@ from liqheat.engine.heatmap import Heatmap
 from liqheat.errors import BadInputError, UnavailableError
 from liqheat.exchanges.base import Mode
 from liqheat.market.events import Liquidation, from_row
+from liqheat.market.units import RANGE_MS
 from liqheat.service.cache import BuildCache
-from liqheat.service.coin import CoinHeatmap, chosen_exchanges
+from liqheat.service.coin import chosen_exchanges
 from liqheat.service.feeds import (
     Catalogue,
     Entry,
@@ -31,7 +31,7 @@ from liqheat.service.feeds import (
 from liqheat.service.history import History
 from liqheat.service.learning import Learning
 from liqheat.service.live import LiveView
-from liqheat.service.measured import MeasuredPart, read_measured
+from liqheat.service.measured import kept_bytes, read_told
 from liqheat.service.picture import Delta
 from liqheat.service.query import Query
 from liqheat.service.tape import MAX_LIQUIDATIONS, Tape
@@ -118,7 +118,7 @@ class Maps:
         self.markets: dict[str, Market] = {}
         self._heatmaps: BuildCache[Heatmap] = BuildCache(
             self.threads,
-            lambda h: int(h.long_usd.nbytes + h.short_usd.nbytes),
+            kept_bytes,
             max_bytes=MAX_KEPT_BYTES,
         )
         self._prepare = prepare
@@ -239,22 +239,12 @@ class Maps:
                 return build_coin(query, found, last_only=last_only)
             one = loads[0]()
             return build_for(
-                query, one.history, one.instrument, one.weights, last_only=last_only
-            )
+                query, one.history, one.instrument, one.weights, told=one.told,
+                last_only=last_only,
+            )  # fmt: skip
 
         await self.ready()
         return await self._heatmaps.get((key, last_only), build)
-
-    async def measured(self, heatmap: Heatmap) -> list[MeasuredPart]:
-        """Return the levels read from public positions, of each instrument that has them."""
-        members = heatmap.members if isinstance(heatmap, CoinHeatmap) else (heatmap,)
-        found = []
-        for one in members:
-            entry = self.catalogue.find(one.instrument.name)
-            if "positions" in entry.stored.spans:
-                part = functools.partial(read_measured, entry.feed.store, one)
-                found.append(await self.in_thread(part))
-        return found
 
     async def ready(self) -> None:
         """Wait for what was to be prepared."""
@@ -315,9 +305,16 @@ class Maps:
             raise UnavailableError(f"{entry.name}: no bars are stored yet")
         store, end = entry.feed.store, entry.bars.end_ms
         own = msgspec.structs.replace(query, instrument=entry.name)
-        return lambda: Member(
-            entry.stored.instrument, load_for(store, own, end, tape.extend), weights
-        )
+        heard = self.market(entry.name).tape.heard
+        some = "positions" in entry.stored.spans
+
+        def load() -> Member:
+            history = load_for(store, own, end, tape.extend)
+            start = int(history.end_ms[-1]) - RANGE_MS[query.range]
+            told = read_told(store, entry.name, start, query.as_of_ms) if some else None
+            return Member(entry.stored.instrument, history, weights, told, heard)
+
+        return load
 
 
 def loaded(loads: Iterable[Callable[[], Member]]) -> list[Member]:

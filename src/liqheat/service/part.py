@@ -17,9 +17,12 @@ from numpy.typing import NDArray
 
 from liqheat.engine.heatmap import Heatmap, HeatmapParams
 from liqheat.engine.live import LiveHeatmap
+from liqheat.engine.measured import MeasuredHeatmap, measured_words
+from liqheat.engine.positions import Told, joined, measured_levels
 from liqheat.engine.weights import Weights
 from liqheat.market.instrument import Instrument
 from liqheat.service.history import BarRow, History
+from liqheat.service.measured import STALE_MS, Heard
 from liqheat.service.query import Query
 from liqheat.service.window import Member, Window, build_in, plan
 
@@ -43,6 +46,8 @@ class BuiltPart:
     live: LiveHeatmap
     first_bar_ms: int
     has: Inputs
+    told: Told | None = None
+    heard: Heard | None = None
 
     @property
     def name(self) -> str:
@@ -62,11 +67,12 @@ class Built:
 
 
 def build_view(
-    query: Query, history: History, instrument: Instrument, weights: Sequence[Weights] = ()
-) -> Built:
+    query: Query, history: History, instrument: Instrument,
+    weights: Sequence[Weights] = (), told: Told | None = None, heard: Heard | None = None,
+) -> Built:  # fmt: skip
     """Build the window of a live view of one instrument and the ledger that continues it."""
     window, params = plan(query, history, weights)
-    member = Member(instrument, history, weights)
+    member = Member(instrument, history, weights, told, heard)
     return Built(window, params, (build_part(window, params, member),))
 
 
@@ -80,7 +86,7 @@ def build_part(window: Window, params: HeatmapParams, member: Member) -> BuiltPa
     """
     instrument, history, weights = member.instrument, member.history, member.weights
     bars = history.bars
-    heatmap = build_in(window, params, history, instrument, weights)
+    heatmap = build_in(window, params, history, instrument, weights, member.told)
     learnt = weights if params.model == "calibrated" else ()
     live = LiveHeatmap(instrument, params, heatmap.price_edges, bars.interval_ms, learnt)
     live.warm(bars)
@@ -89,7 +95,8 @@ def build_part(window: Window, params: HeatmapParams, member: Member) -> BuiltPa
     live.peek(last.end_ms + bars.interval_ms, last.engine_row())
     columns = (bars.open_interest_qty, bars.taker_buy_qty, bars.mark_high)
     has = Inputs(*(bool(np.isfinite(column).any()) for column in columns))
-    return BuiltPart(heatmap, live, int(history.start_ms[0]), has)
+    start = int(history.start_ms[0])
+    return BuiltPart(heatmap, live, start, has, member.told, member.heard)
 
 
 class Part:
@@ -101,6 +108,11 @@ class Part:
         Its start.
     room : int
         Columns there is room for.
+
+    Attributes
+    ----------
+    measured : str
+        What is measured of the newest column, in words; empty where nothing is.
     """
 
     def __init__(self, built: BuiltPart, room: int) -> None:
@@ -121,6 +133,15 @@ class Part:
         #: End of the last bar shown, closed or under way.
         self.shown_end_ms = self.end_ms
         self._filled = 0
+        self._before, self._heard = built.told, built.heard
+        self._told, self._version = built.told, 0
+        known = heatmap.close[np.isfinite(heatmap.close)]
+        self._price = float(known[-1]) if len(known) else math.nan
+        self.measured = ""
+        if isinstance(heatmap, MeasuredHeatmap):
+            self.measured = measured_words(
+                self.exchange, heatmap.measured_share[-1], heatmap.measured_age_ms[-1]
+            )
 
     @property
     def end_ms(self) -> int:
@@ -147,7 +168,11 @@ class Part:
             self.live.push(bar.end_ms, bar.engine_row())
             first = bar.start_ms <= t0_ms + column * step_ms
             self._closed = _merge(None if first else self._closed, bar)
-            self._set(column, self._closed, self.live.long_usd + self.live.short_usd)
+            self._price = bar.close
+            self._set(
+                column, self._closed,
+                self._whole(bar.end_ms, self.live.long_usd, self.live.short_usd),
+            )  # fmt: skip
             self.shown_end_ms = bar.end_ms
             touched.add(column)
         if progress is not None and not self.outdated and progress.start_ms == self.end_ms:
@@ -161,13 +186,32 @@ class Part:
         return (bar.end_ms - 1 - t0_ms) // step_ms
 
     def _peek(self, column: int, bar: BarRow) -> int:
-        usd = np.add(*self.live.peek(bar.end_ms, bar.engine_row()))
+        self._price = bar.close
+        both = self.live.peek(bar.end_ms, bar.engine_row())
+        usd = self._whole(bar.end_ms, *both)
         closed = self._closed if column == self.columns - 1 else None
         if column != self.columns - 1:
             self._closed = None
         self._set(column, _merge(closed, bar), usd)
         self.shown_end_ms = bar.end_ms
         return column
+
+    def _whole(self, end_ms: int, long_usd: F32, short_usd: F32) -> F32:
+        """Return a column of both sides, with measured levels as far as they are known."""
+        told = self._known(end_ms)
+        if told is None or self.inverse or not self._price > 0:
+            return long_usd + short_usd
+        found = measured_levels(told, self.live.price_edges, self._price, end_ms)
+        both = joined(long_usd, short_usd, found, self.live.open_interest_qty)
+        self.measured = measured_words(self.exchange, np.array(both.share), found.age_ms)
+        return both.long_usd + both.short_usd if found.positions else long_usd + short_usd
+
+    def _known(self, end_ms: int) -> Told | None:
+        if self._heard is not None and self._heard.version != self._version:
+            self._version, told = self._heard.version, self._heard.told()
+            before = self._before
+            self._told = before.extended(told, end_ms - 2 * STALE_MS) if before else told
+        return self._told
 
     def _set(self, column: int, candle: tuple[float, ...], usd: F32) -> None:
         self._need(column)
@@ -188,7 +232,7 @@ class Part:
         for column in range(max(self.columns, self._filled - 1), columns):
             end = min(t0_ms + (column + 1) * step_ms, max(until_ms, self.end_ms))
             self._need(column)
-            self.usd[column] = np.add(*self.live.faded(end))
+            self.usd[column] = self._whole(end, *self.live.faded(end))
             out.add(column)
         self._filled = columns
         return out

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 
-from liqheat.market.events import Bar, Liquidation, MarkPrice, OpenInterest
+from liqheat.market.events import Bar, Liquidation, MarkPrice, OpenInterest, Position
 from liqheat.service.history import NAN, BarRow, History
+from liqheat.service.measured import Heard
 from liqheat.store.views import MARK_READINGS_PER_BAR
 
 #: Closed bars, readings and liquidations that are kept.
@@ -26,6 +27,7 @@ class Tape:
         self.liquidations: deque[Liquidation] = deque(maxlen=MAX_LIQUIDATIONS)
         self._open_interest: deque[tuple[int, float]] = deque(maxlen=MAX_READINGS)
         self._marks: deque[tuple[int, float]] = deque(maxlen=MAX_READINGS)
+        self.heard = Heard()
         #: Newest time that any event spoke of; None before the first.
         self.data_ms: int | None = None
 
@@ -45,6 +47,10 @@ class Tape:
                 self._marks.append((event.event_ms, event.mark_price))
             case Liquidation():
                 self.liquidations.append(event)
+            case Position():
+                # Enters the picture with the next bar, closed or under way.
+                self.heard.take(event)
+                return False
             case _:
                 return False
         self._saw(event.event_ms)

@@ -16,6 +16,8 @@ import msgspec
 import numpy as np
 
 from liqheat.engine.heatmap import Heatmap, HeatmapParams, build_heatmap
+from liqheat.engine.measured import with_measured
+from liqheat.engine.positions import Told
 from liqheat.engine.weights import Weights
 from liqheat.errors import BadInputError, UnavailableError
 from liqheat.market.instrument import Instrument
@@ -29,6 +31,7 @@ from liqheat.service.coin import (
     sum_heatmaps,
 )
 from liqheat.service.history import History, merge
+from liqheat.service.measured import Heard, read_told
 from liqheat.service.query import Query, StepName
 from liqheat.store import Store
 
@@ -211,7 +214,7 @@ def plan_coin(
 
 def build_for(
     query: Query, history: History, instrument: Instrument,
-    weights: Sequence[Weights] = (), *, last_only: bool = False,
+    weights: Sequence[Weights] = (), *, told: Told | None = None, last_only: bool = False,
 ) -> Heatmap:  # fmt: skip
     """Return the heatmap of a query; ``last_only``: its newest bar as the only column."""
     window, params = plan(query, history, weights)
@@ -219,28 +222,32 @@ def build_for(
     if last_only:
         start = int(bars.start_ms[-1])
         window = Window(start, start + bars.interval_ms, bars.interval_ms, 1)
-    return build_in(window, params, history, instrument, weights)
+    return build_in(window, params, history, instrument, weights, told)
 
 
 def build_in(
     window: Window, params: HeatmapParams, history: History, instrument: Instrument,
-    weights: Sequence[Weights],
+    weights: Sequence[Weights], told: Told | None = None,
 ) -> Heatmap:  # fmt: skip
-    """Return a heatmap on columns and rows which are given."""
+    """Return a heatmap on columns and rows which are given, measured levels in it."""
     learnt = weights if params.model == "calibrated" else ()
-    return build_heatmap(
+    heatmap = build_heatmap(
         history.bars, instrument, params, weights=learnt,
         start_ms=window.start_ms, end_ms=window.end_ms, step_ms=window.step_ms,
     )  # fmt: skip
+    return heatmap if told is None else with_measured(heatmap, told)
 
 
 @dataclass(frozen=True)
 class Member:
-    """One instrument of a coin: what it is, its bars, what was learnt of it."""
+    """One instrument: what it is, its bars, what was learnt of it, its public positions."""
 
     instrument: Instrument
     history: History
     weights: Sequence[Weights] = ()
+    told: Told | None = None
+    #: Positions as they come in, for a live view.
+    heard: Heard | None = None
 
 
 def lead_first(members: Sequence[Member]) -> list[Member]:
@@ -272,7 +279,14 @@ def build_coin(
         own = msgspec.structs.replace(params, model=query.model_for(member.weights))
         try:
             built.append(
-                build_in(window, own, member.history, member.instrument, member.weights)
+                build_in(
+                    window,
+                    own,
+                    member.history,
+                    member.instrument,
+                    member.weights,
+                    member.told,
+                )
             )
         except BadInputError as error:
             if member is lead:
@@ -297,13 +311,14 @@ def build_stored(
             store.instrument(name),
             load_for(store, msgspec.structs.replace(query, instrument=name), end_ms),
             weights(name),
+            read_told(store, name, end_ms - RANGE_MS[query.range], query.as_of_ms),
         )
         for name, end_ms in names.items()
     ]
     if names.keys() != {query.instrument}:
         return build_coin(query, members)
     [one] = members
-    return build_for(query, one.history, one.instrument, one.weights)
+    return build_for(query, one.history, one.instrument, one.weights, told=one.told)
 
 
 def stored_members(store: Store, query: Query) -> dict[str, int]:

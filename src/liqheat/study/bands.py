@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liqheat.engine import kernels
-from liqheat.engine.band import bands
+from liqheat.engine.band import bands, covariance_of
 from liqheat.engine.learn import BLOCK_MS, CALIBRATED, Evidence
 from liqheat.engine.params import bank_for, bar_matrix
 from liqheat.engine.weights import Weights, newest, weight_rows
@@ -74,7 +74,7 @@ def hour_bands(
         day, one = row_of == row, weights[row - 1]
         variance[day] = one.event_size * mean[day] + (m[day] ** 2).sum(axis=1) / one.shape
         variance[day] += np.einsum(
-            "hsk,kl,hsl->hs", slope[day], _covariance(one), slope[day]
+            "hsk,kl,hsl->hs", slope[day], covariance_of(one), slope[day]
         )
         size[day] = one.event_size
     end, _ = market.bar_of(hour_ms + HOUR_MS - 1)
@@ -85,13 +85,6 @@ def hour_bands(
     mean = np.maximum(mean * shown, 0.01 * floor)
     variance = np.maximum(variance * shown**2, mean * size * shown)
     return HourBands(hour_ms, mean, variance, floor)
-
-
-def _covariance(weights: Weights) -> F64:
-    n = len(weights.log_gain) + 1
-    out = np.zeros((n, n))
-    out[np.tril_indices(n)] = weights.covariance
-    return out + np.tril(out, -1).T
 
 
 def zone_inside(

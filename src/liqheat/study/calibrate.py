@@ -48,6 +48,8 @@ class Taught(Protocol):
     def liquidations(self) -> Liquidations: ...  # noqa: D102
     @property
     def covered(self) -> Sequence[tuple[int, int]]: ...  # noqa: D102
+    @property
+    def left_out(self) -> int: ...  # noqa: D102
 
 
 def calibrate(
@@ -176,12 +178,20 @@ def weights_row(
     dates = [
         str(np.datetime64(at, "ms"))[:10] for at in (last.as_of_ms, last.data_start_ms)
     ]
+    # Of a feed which is incomplete in an unknown way nobody knows how much it shows.
+    known = last.completeness not in ("unknown", "lower_bound")
+    shows = f", which shows {last.feed_share:.0%} of the USD" if known else ""
     words = (
         f"{len(weights)} days of weights; the newest, of {dates[0]}, are "
         f"{last.method} from {last.events} liquidations since {dates[1]} "
-        f"({last.completeness} feed, which shows {last.feed_share:.0%} of the USD); "
+        f"({last.completeness} feed{shows}); "
         f"scale {scale:.2g} of the prior's"
         + (f"; {last.note}" if last.note else "")
+        + (
+            f"; {market.left_out} of an impossible price left out"
+            if market.left_out
+            else ""
+        )
         + (f"; written to {path}" if path else "; nothing written")
     )
     return {

@@ -246,7 +246,7 @@ def _mass(maps: F64, distance: float) -> tuple[F64, F64]:
     first, stop = math.floor(near), max(math.ceil(far), math.floor(near) + 1)
     above = maps[:, REACH_ROWS + first : REACH_ROWS + stop].sum(axis=1)
     below = maps[:, REACH_ROWS - stop : REACH_ROWS - first].sum(axis=1)
-    floor = 0.01 * (above.mean() + below.mean()) + 1e-9
+    floor = 0.01 * float(above.sum() + below.sum()) / max(len(maps), 1) + 1e-9
     return below + floor, above + floor
 
 

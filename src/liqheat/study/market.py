@@ -34,6 +34,9 @@ TrueMap = Callable[[F64, int], tuple[F64, F64]]
 #: A simulated market ends here, so that a seed and a length give the same one for ever
 #: (2026-09-22).
 SIMULATED_END_MS = 1_790_035_200_000
+#: A stored liquidation of an impossible price is left out, and counted; a larger share of them
+#: is refused.
+MAX_LEFT_OUT = 0.01
 #: Warm-up of a simulated market [days]: the ledger fills before anything is scored.
 WARM_DAYS = 25
 
@@ -56,6 +59,8 @@ class Market:
     score_from_ms: int
     source: Literal["simulated", "recorded"]
     truth: TrueMap | None = None
+    #: Stored liquidations of an impossible price, which are left out.
+    left_out: int = 0
 
     @property
     def end_ms(self) -> int:
@@ -206,7 +211,9 @@ def _plain(table: pa.Table) -> list[tuple[str, pa.ChunkedArray]]:
     return [(name, table[name]) for name in table.column_names if name not in left_out]
 
 
-def _liquidations(table: pa.Table, bars: Bars, completeness: Completeness) -> Liquidations:
+def _liquidations(
+    table: pa.Table, bars: Bars | None, completeness: Completeness
+) -> Liquidations:
     columns = {name: table[name].to_numpy() for name in ("event_ms", "qty", "notional_usd")}
     columns["is_long"] = np.array(table["position_side"].to_pylist()) == "long"
     columns["mark_price"] = table["mark_price"].to_numpy().astype(np.float64)
@@ -268,9 +275,16 @@ def stored(
             f"no liquidations of {name} are stored before the end: there is nothing to score "
             "against; import a recorded tape, or collect for some days"
         )
+    # In order of time, as events are: what is said of one by its place holds of the other.
+    table = table.take(np.argsort(table["event_ms"].to_numpy(), kind="stable"))
     kinds = set(table["completeness"].to_pylist())
     completeness: Completeness = next(iter(kinds)) if len(kinds) == 1 else "lower_bound"
-    events = _liquidations(table, bars, completeness)
+    events = _liquidations(table, None, completeness)
+    possible = events.possible(bars)
+    left_out = int((~possible).sum())
+    if left_out > MAX_LEFT_OUT * len(events):
+        events.check_prices(bars)  # not a stray row: the wrong data, or in another unit
+    events = _liquidations(table.filter(pa.array(possible)), None, completeness)
     end = int(bars.start_ms[-1]) + bars.interval_ms
     first = last = int(bars.start_ms[0]) + WARM_DAYS * DAY_MS
     if liquidations:
@@ -278,10 +292,10 @@ def stored(
     gaps = [g for g in store.gaps(name, end_ms=end) if g.kind == "liquidations"]
     return Market(
         name=name, instrument=instrument, bars=bars, liquidations=events,
-        exchanges=np.array(table["exchange"].to_pylist(), dtype=np.str_),
+        exchanges=np.array(table["exchange"].to_pylist(), dtype=np.str_)[possible],
         covered=covered_intervals(first, last, gaps),
         score_from_ms=first if start_ms is None else max(start_ms, first),
-        source="recorded",
+        source="recorded", left_out=left_out,
     )  # fmt: skip
 
 

@@ -152,6 +152,8 @@ def caveats(market: Market) -> list[str]:
             f"the feed is {market.liquidations.completeness}: realised USD are a lower bound, so "
             "realised/predicted is too low by an unknown factor"
         )
+    if market.left_out:
+        out.append(f"{market.left_out} liquidations of an impossible price are left out")
     if not np.isfinite(market.bars.mark_low).any():
         out.append("no mark prices: sweeps are judged by the traded range")
     return out
