@@ -337,14 +337,13 @@ def doctor(as_json: bool, **flags: Any) -> None:
     """
     import dataclasses
 
-    from liqheat.serve.doctor import examine
+    from liqheat.serve.doctor import examine, lines
 
     findings = examine(_config(**flags))
     if as_json:
         _print_json([dataclasses.asdict(finding) for finding in findings])
     else:
-        for finding in findings:
-            click.echo(f"{finding.state:>7}  {finding.what}: {finding.detail}")
+        click.echo("\n".join(lines(findings)))
     if any(finding.state == "broken" for finding in findings):
         sys.exit(1)
 

@@ -97,7 +97,7 @@ class Run:
     @property
     def dark(self) -> bool:
         """Whether nothing at all can be heard now."""
-        return all(fake.fault == "down" for fake in self.fakes.values())
+        return all(fake.fault(name) == "down" for name, fake in self.fakes.items())
 
 
 async def play(

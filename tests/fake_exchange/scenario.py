@@ -15,12 +15,13 @@ Fault = Literal["cut", "silent", "half_open", "down", "maintenance", "http", "re
 
 @dataclass(frozen=True)
 class Window:
-    """A fault in ``[start_s, end_s)`` after the server's start."""
+    """A fault in ``[start_s, end_s)`` after the server's start; no venues named: of all."""
 
     start_s: float
     end_s: float
     fault: Fault
     status: int = 503
+    venues: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,13 @@ class Scenario:
     trades_per_s: float = 2.0
     burst: tuple[int, int, int] | None = None
 
-    def active(self, at_s: float) -> Window | None:
-        """Return the fault of a moment."""
+    def active(self, at_s: float, venue: str) -> Window | None:
+        """Return a venue's fault of a moment."""
         if self.every_s:
             at_s %= self.every_s
         for window in self.windows:
-            if window.start_s <= at_s < window.end_s:
+            hit = not window.venues or venue in window.venues
+            if hit and window.start_s <= at_s < window.end_s:
                 return window
         return None
 
@@ -91,6 +93,23 @@ SCENARIOS: dict[str, Scenario] = {
         Scenario("skew", skew_ms=90_000),
         _once("day-cut", 120, 120 + 86_400, "down"),
         _once("maintenance", 90, 390, "maintenance"),
+        Scenario(
+            "some",
+            (
+                Window(0, 1e9, "refused", 451, ("okx",)),
+                Window(0, 1e9, "refused", 403, ("bybit",)),
+                Window(90, 1e9, "maintenance", 503, ("gate",)),
+                Window(90, 1e9, "http", 500, ("bitget",)),
+            ),
+        ),
+        Scenario(
+            "mute",
+            (
+                Window(90, 1e9, "silent", venues=("binance", "deribit", "dydx", "okx")),
+                Window(90, 1e9, "half_open", venues=("bitget", "gate")),
+            ),
+            skew_ms=90_000,
+        ),
     )
 }
 

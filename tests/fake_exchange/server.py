@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import email.utils
 import importlib
 import pkgutil
@@ -58,7 +59,7 @@ class FakeExchange:
         #: Windows of faults count from this full minute.
         self.began_ms = self._told_ms - self._told_ms % 60_000
         self._random = random.Random(market.seed)
-        self._fault: Window | None = None
+        self._faults: dict[str, Window | None] = dict.fromkeys(self.venues)
         self._runner: web.AppRunner | None = None
 
     def now_ms(self) -> int:
@@ -103,7 +104,9 @@ class FakeExchange:
     async def pump(self) -> None:
         """Send what has happened since the last call, and begin or end faults."""
         now = self.now_ms()
-        await self._turn_fault(self.scenario.active((now - self.began_ms) / 1000))
+        for venue in self.venues.values():
+            at_s = (now - self.began_ms) / 1000
+            await self._turn_fault(venue, self.scenario.active(at_s, venue.name))
         for tick in self.market.ticks(self._told_ms, now):
             for venue in self.venues.values():
                 venue.sent.extend(venue.expected(tick))
@@ -116,25 +119,25 @@ class FakeExchange:
 
     # -- faults
 
-    @property
-    def fault(self) -> str:
-        """The fault of now, or an empty text."""
-        return "" if self._fault is None else self._fault.fault
+    def fault(self, name: str) -> str:
+        """Return a venue's fault of now, or an empty text."""
+        window = self._faults.get(name)
+        return "" if window is None else window.fault
 
-    async def _turn_fault(self, window: Window | None) -> None:
-        if window == self._fault:
+    async def _turn_fault(self, venue: FakeVenue, window: Window | None) -> None:
+        if window == self._faults[venue.name]:
             return
-        old, self._fault = self.fault, window
-        for venue in self.venues.values():
-            if old == "half_open":
-                await self._drop(venue, 1001, abort=True)
-            if self.fault == "half_open":
-                for peer in venue.peers:
-                    peer.dead = True
-            elif self.fault in ("cut", "down"):
-                await self._drop(venue, 1001, abort=self._random.random() < 0.5)
-            elif self.fault == "maintenance":
-                await self._drop(venue, 1012, abort=False)
+        old, self._faults[venue.name] = self.fault(venue.name), window
+        fault = self.fault(venue.name)
+        if old == "half_open":
+            await self._drop(venue, 1001, abort=True)
+        if fault == "half_open":
+            for peer in venue.peers:
+                peer.dead = True
+        elif fault in ("cut", "down"):
+            await self._drop(venue, 1001, abort=self._random.random() < 0.5)
+        elif fault in ("maintenance", "refused"):
+            await self._drop(venue, 1012, abort=False)
 
     async def _drop(self, venue: FakeVenue, code: int, *, abort: bool) -> None:
         peers, venue.peers = venue.peers, []
@@ -144,10 +147,13 @@ class FakeExchange:
                 transport.abort()
             elif not peer.dead:
                 peer.dead = True
-                await asyncio.wait_for(peer.socket.close(code=code, drain=False), 0.2)
+                with contextlib.suppress(ConnectionError, TimeoutError):
+                    await asyncio.wait_for(peer.socket.close(code=code, drain=False), 0.2)
 
     async def _publish(self, venue: FakeVenue, channel: str, text: str) -> None:
-        if self.fault in ("silent", "half_open", "down", "maintenance", "refused"):
+        if self.fault(venue.name) in (
+            "silent", "half_open", "down", "maintenance", "refused"
+        ):  # fmt: skip
             return
         heard = [peer for peer in venue.peers if channel in peer.channels]
         if not heard:
@@ -179,7 +185,8 @@ class FakeExchange:
 
     @web.middleware
     async def _faulty(self, request: web.Request, handler: object) -> web.StreamResponse:
-        window, is_socket = self._fault, "Upgrade" in request.headers
+        window = self._faults.get(request.path.split("/")[1])
+        is_socket = "Upgrade" in request.headers
         if window is not None:
             if window.fault == "down":
                 request.transport.abort()
@@ -208,11 +215,13 @@ class FakeExchange:
             socket = web.WebSocketResponse(autoping=False, max_msg_size=0, timeout=0.2)
             await socket.prepare(request)
             peer = Peer(key, socket, request)
-            peer.dead = self.fault == "half_open"
+            peer.dead = self.fault(venue.name) == "half_open"
             venue.peers.append(peer)
             try:
-                await venue.on_connect(peer)
-                await self._listen(venue, peer)
+                # Clients go when they like, also while they are being answered.
+                with contextlib.suppress(ConnectionError):
+                    await venue.on_connect(peer)
+                    await self._listen(venue, peer)
             finally:
                 peer.dead = True
                 if peer in venue.peers:

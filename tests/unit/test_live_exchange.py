@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from liqheat.errors import ExchangeError
 from liqheat.exchanges._bars import BarBuilder
+from liqheat.exchanges._stream import Stream
 from liqheat.exchanges._wire import BadFrameError, history_table
 from liqheat.exchanges.base import Coverage, Exchange
 from liqheat.exchanges.live import LiveExchange
@@ -309,6 +310,43 @@ def test_deaf_line_is_found_out_and_replaced():
             assert [bar.qty for bar in closed(heard)] == [12.0] * 3
 
     asyncio.run(run())
+
+
+def test_trades_told_again_at_subscribing_do_not_prove_that_the_line_hears():
+    async def run() -> None:
+        async with toy() as (clock, exchange, heard):
+            exchange.history = {rest_bar(n).event_ms: rest_bar(n, 12.0) for n in range(9)}
+            await trade(clock, exchange, 2)
+            while len(exchange.lines) < 2:
+                await clock.move(250)
+            # The new line is deaf for another eight seconds, but begins with old trades.
+            exchange.lines[1].frame(("t", clock() - T0 - 250, 100.0, 1.0))
+            await clock.move(8_000)
+            hears_ms = clock()
+            await trade(clock, exchange, 1)
+            spans = [
+                (one.event_ms, one.end_ms) for one in heard
+                if isinstance(one, Gap) and "deaf" in one.reason
+            ]  # fmt: skip
+            for missed_ms in range(T0 + 2 * MINUTE + 2_000, hears_ms, 500):
+                assert any(start <= missed_ms < end for start, end in spans), missed_ms
+
+    asyncio.run(run())
+
+
+def test_failure_is_a_warning_once_until_it_works_again(caplog):
+    caplog.set_level("INFO", "liqheat.exchanges")
+    stream = Stream(Toy(Clock()), (NAME,), T0)
+    for _ in range(3):
+        stream.failed("poll_failed", "HTTP 503")
+        stream.exchange.tiers_failed(ExchangeError("toy", "cannot be reached"))
+    stream.worked("poll_failed")
+    stream.failed("poll_failed", "HTTP 500")
+    told = [
+        one.getMessage().split()[0] for one in caplog.records if one.levelname == "WARNING"
+    ]
+    assert told == ["poll_failed", "tiers_not_refreshed", "poll_failed"]
+    assert len(caplog.records) == 7
 
 
 def test_quiet_market_is_no_deaf_line():

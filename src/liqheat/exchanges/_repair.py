@@ -7,7 +7,6 @@ does not answer, the minutes become a ``Gap``, and later ones go on.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
@@ -22,7 +21,6 @@ from liqheat.market.events import Bar, Event, Gap, from_row
 if TYPE_CHECKING:
     from liqheat.exchanges._stream import Stream
 
-log = logging.getLogger("liqheat.exchanges")
 
 #: Tries while the stream lives, and waits between them [s].
 TRIES, FIRST_WAIT_S, LONGEST_WAIT_S = 5, 1.0, 30.0
@@ -53,6 +51,8 @@ class Repairs:
         self._doubted: set[tuple[str, int, int]] = set()
         #: Connections made anew because they were deaf, and have not given a trade yet.
         self.mute: dict[str, tuple[Socket, Hole]] = {}
+        #: By label, the end of the newest hole, on the exchange's clock.
+        self.joined_ms: dict[str, int] = {}
 
     def busy(self, name: str) -> bool:
         """Whether bars of an instrument are being filled: nothing newer is told meanwhile."""
@@ -64,6 +64,7 @@ class Repairs:
         offset = round(exchange.clock.offset_ms)
         stats = exchange.stats[socket.label]
         start, end = hole.start_ms + offset, hole.end_ms + offset
+        self.joined_ms[socket.label] = end
         # What was decoded proves that the line worked, later than the last pong did.
         if hole.doubted:
             self.mute[socket.label] = socket, hole
@@ -191,6 +192,7 @@ class Repairs:
         while True:
             try:
                 table = await exchange.fetch_history(name, "bars", start, end)
+                self._stream.worked("repair_failed")
                 if table is None:
                     return _Found({}, True)
                 events = _events("bars", table)
@@ -206,7 +208,7 @@ class Repairs:
             sockets = self._stream.carriers(name)
             tries += all(exchange.stats[one.label].state == "live" for one in sockets)
             if tries >= TRIES:
-                log.warning("repair_failed instrument=%s error=%s", name, error)
+                self._stream.failed("repair_failed", error)
                 return _Found({}, False)
             await exchange.sleep(wait)
             wait = min(wait * 2, LONGEST_WAIT_S)
@@ -224,9 +226,7 @@ class Repairs:
             try:
                 table = await exchange.fetch_history(name, kind, start, end)  # type: ignore[arg-type]
             except LiqheatError as error:
-                log.warning(
-                    "repair_failed instrument=%s kind=%s error=%s", name, kind, error
-                )
+                stream.failed("repair_failed", error)
         if table is None:
             stream.emit(Gap(name, start, end, kind, reason))
             return

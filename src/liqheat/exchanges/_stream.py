@@ -104,6 +104,7 @@ class Stream:
         self._quiet: dict[str, deque[tuple[int, int]]] = {}
         self._grown_ms = 0
         self._sampled: tuple[int, int] = (0, 0)
+        self._failing: set[str] = set()
         self._gate, self._dialled_ms = asyncio.Lock(), 0
 
     async def events(self) -> AsyncGenerator[Event]:
@@ -417,7 +418,8 @@ class Stream:
 
     def _heard(self, label: str, event_ms: int) -> None:
         newest = self._traded_ms.get(label, 0)
-        if event_ms > newest:
+        # What a new connection tells again of the time before it proves nothing of the line.
+        if event_ms > newest and event_ms >= self.repairs.joined_ms.get(label, 0):
             if label in self.repairs.mute:
                 self.repairs.heard(label, event_ms)
             self._traded_ms[label] = event_ms
@@ -439,9 +441,10 @@ class Stream:
                         for kind in exchange.poll_carries:
                             self.emit(Gap(name, good_ms, now, kind, "polls failed"))
                 good_ms = now
+                self.worked("poll_failed")
             except (ExchangeError, BadFrameError) as error:
                 exchange.counters["poll_errors"] += 1
-                self._sample("poll_failed", "polls", b"", error)
+                self.failed("poll_failed", error)
             await self.room()
             step = int(exchange.poll_s * 1000)
             now = self.now_ms() + POLL_LEAD_MS
@@ -457,7 +460,19 @@ class Stream:
             await self.exchange.ping()
         except (ExchangeError, BadFrameError) as error:
             self.exchange.counters["poll_errors"] += 1
-            self._sample("ping_failed", "ping", b"", error)
+            self.failed("ping_failed", error)
+        else:
+            self.worked("ping_failed")
+
+    def failed(self, what: str, error: object) -> None:
+        """Log that a request failed: a warning at first, a detail then, until one works."""
+        level = logging.INFO if what in self._failing else logging.WARNING
+        self._failing.add(what)
+        log.log(level, "%s exchange=%s error=%s", what, self.exchange.name, error)
+
+    def worked(self, what: str) -> None:
+        """Take note that such a request works: the next failure is a warning again."""
+        self._failing.discard(what)
 
 
 def _possible(event: Event) -> bool:

@@ -15,7 +15,6 @@ Documentation: https://developers.binance.com/docs/derivatives (as of 2026-10-03
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
@@ -50,8 +49,6 @@ from liqheat.exchanges.transport import Budget, Http, Socket
 from liqheat.market.events import MIN_PRICE, Event, PriceKind
 from liqheat.market.instrument import Instrument
 from liqheat.market.units import DAY_MS
-
-log = logging.getLogger("liqheat.exchanges.binance")
 
 #: Rows of one request: klines cost the least per row just under 500; the ratios' limit is 500.
 KLINES, RATIOS = 499, 500
@@ -183,7 +180,7 @@ class Binance(LiveExchange):
         try:
             tiers = parse_brackets(await self._site.get(BRACKETS))
         except (ExchangeError, BadFrameError) as error:
-            log.warning("tiers_not_refreshed exchange=binance error=%s", error)
+            self.tiers_failed(error)
         as_of = time.strftime("%Y-%m-%d", time.gmtime(self.clock_ms() / 1000))
         usd_m = await self.http.get("/fapi/v1/exchangeInfo")
         coin_m = await self._coin_http.get("/dapi/v1/exchangeInfo")

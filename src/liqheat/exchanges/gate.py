@@ -214,7 +214,7 @@ class Gate(LiveExchange):
                     worth = row.mark_price if inverse else 1.0
                     tiers = (parse_tiers(data, worth), as_of, "Gate risk_limit_tiers")
                 except (ExchangeError, BadFrameError) as error:
-                    log.warning("tiers_not_refreshed exchange=gate error=%s", error)
+                    self.tiers_failed(error)
                 found.append(
                     Instrument(
                         "gate", row.name, coin, quote, "inverse" if inverse else "linear",

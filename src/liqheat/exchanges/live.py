@@ -12,6 +12,7 @@ An adapter is a subclass in a file of its own; see ``LiveExchange`` for what it 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, Literal
 from urllib.parse import urlsplit
@@ -35,6 +36,8 @@ from liqheat.exchanges.transport import (
 )
 from liqheat.market.events import Event
 from liqheat.market.instrument import Instrument
+
+log = logging.getLogger("liqheat.exchanges")
 
 __all__ = ["BadFrameError", "BarBuilder", "Health", "LiveExchange", "Seen"]
 
@@ -132,6 +135,7 @@ class LiveExchange:
         self._bucket = Bucket(self.budget, clock_ms, sleep)
         self._https: list[Http] = []
         self.http = self.new_http("rest")
+        self._tiers_failed = False
 
     # -- for the adapter to give
 
@@ -194,6 +198,12 @@ class LiveExchange:
         )  # fmt: skip
         self._https.append(http)
         return http
+
+    def tiers_failed(self, error: Exception) -> None:
+        """Log that margin tiers are not refreshed: a warning at first, later a detail."""
+        level = logging.INFO if self._tiers_failed else logging.WARNING
+        self._tiers_failed = True
+        log.log(level, "tiers_not_refreshed exchange=%s error=%s", self.name, error)
 
     # -- for everybody
 

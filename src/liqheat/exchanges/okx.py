@@ -10,7 +10,6 @@ order. Forced orders of the last days can be asked for, so a hole in them is fil
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
@@ -56,8 +55,6 @@ from liqheat.exchanges.transport import Budget, Params, Socket
 from liqheat.market.events import Event, OpenInterest
 from liqheat.market.instrument import Instrument, MarginTier
 from liqheat.market.units import DAY_MS
-
-log = logging.getLogger("liqheat.exchanges.okx")
 
 CHANNELS = ("trades", "mark-price", "open-interest", "funding-rate")
 #: How a push of trades begins, so far: the one message there are many of.
@@ -212,7 +209,7 @@ class Okx(LiveExchange):
                 )
                 tiers |= parse_tiers(found, usd)
             except (ExchangeError, BadFrameError) as error:
-                log.warning("tiers_not_refreshed exchange=okx error=%s", error)
+                self.tiers_failed(error)
         assumed = (ASSUMED_TIERS, ASSUMED_AS_OF, ASSUMED_SOURCE)
         return self.listings.take(
             to_instrument(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import textwrap
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +16,23 @@ from liqheat.errors import LiqheatError
 from liqheat.market.units import interval_name
 from liqheat.serve.pages import Pages
 from liqheat.serve.run import Server
-from liqheat.serve.venues import VenueRow, ask_server, probe, words
+from liqheat.serve.venues import (
+    HEADS,
+    SocketRow,
+    VenueRow,
+    aligned,
+    ask_server,
+    cells,
+    given,
+    is_mute,
+    is_well,
+    probe,
+    words,
+)
 from liqheat.store import FILE_NAME, Store, StoredInstrument
+
+#: Longest line of the text.
+WIDTH = 100
 
 State = Literal["ok", "note", "broken"]
 
@@ -53,9 +69,40 @@ def examine(config: Config) -> list[Finding]:
     if running is None and not config.offline:
         running = probe(config, _stored(config))
     for row in running or []:
-        state: State = "ok" if row.reachable else "note"
+        state: State = "ok" if is_well(row) else "note"
         out.append(Finding(f"exchange {row.exchange}", state, words(row), row))
     return out
+
+
+def lines(findings: list[Finding]) -> list[str]:
+    """Return the findings as text for a terminal, the exchanges as a table."""
+    out: list[str] = []
+    rows = [(one.state, one.venue) for one in findings if one.venue is not None]
+    for one in findings:
+        if one.venue is None:
+            out += _wrapped(f"{one.state:>7}  {one.what}: {one.detail}")
+    if rows:
+        out += ["", " " * 9 + aligned(head for head, _ in HEADS)]
+    for state, venue in rows:
+        out.append(f"{state:>7}  {aligned(cells(venue))}".rstrip())
+        if venue.fetched is not None and venue.fetched < 1:
+            out += _wrapped(f"{'':11}history {venue.fetched:.0%} fetched")
+        mute = "a stream lives, but tells nothing" if is_mute(venue) else ""
+        notes = [venue.detail, mute, *(_socket(each) for each in venue.sockets)]
+        for note in dict.fromkeys(filter(None, notes)):
+            out += _wrapped(f"{'':11}{note}")
+        out += _wrapped(f"{'':11}{given(venue)}")
+    return out
+
+
+def _socket(row: SocketRow) -> str:
+    if row.state == "live":
+        return ""
+    return f"stream {row.label} {row.state}: {row.detail or 'no word yet'}"
+
+
+def _wrapped(line: str) -> list[str]:
+    return textwrap.wrap(line, WIDTH, subsequent_indent=" " * 11, drop_whitespace=True)
 
 
 def _running(config: Config) -> Finding:

@@ -27,6 +27,8 @@ from liqheat.store import StoredInstrument
 
 #: How long a probe waits for one exchange [s].
 PROBE_S = 10.0
+#: A live stream without an event for so long is worth a note [ms].
+MUTE_MS = 60_000
 #: Kinds of stored rows which are no data.
 _OTHER = ("gaps", "imports")
 
@@ -83,21 +85,33 @@ def _row(
     )
     done, wanted = source.fetched
     last = health.last_event_ms if health else None
+    # The event's time is the exchange's, whose clock may be another than ours.
+    venue_ms = now_ms + round((health.clock_offset_ms if health else None) or 0)
+    lost = _lost(source, health)
     return VenueRow(
-        exchange=name, state=source.state, detail=source.detail, reachable=source.answered,
+        exchange=name, state="down" if lost else source.state,
+        detail=lost or source.detail, reachable=source.answered and not lost,
         latency_ms=_rounded(health.latency_ms if health else None),
         clock_offset_ms=_rounded(health.clock_offset_ms if health else None),
         sockets=[
             SocketRow(one.label, one.state, one.frames, one.bad_frames, one.reconnects, one.detail)
             for one in (health.sockets if health else ())
         ],
-        last_event_age_ms=None if last is None else max(0, now_ms - last),
+        last_event_age_ms=None if last is None else max(0, venue_ms - last),
         instruments=len(stored), rows=rows_of(stored),
         gaps=sum(one.spans["gaps"].rows for one in stored if "gaps" in one.spans),
         fetched=round(done / wanted, 3) if wanted else None,
         coverage=msgspec.to_builtins(exchange.coverage) if exchange else {},
         counters=dict(exchange.counters) if exchange else {},
     )  # fmt: skip
+
+
+def _lost(source: Source, health: Health | None) -> str:
+    # Why no stream at all lives, of a source which was live; else an empty text.
+    sockets = health.sockets if health and source.state == "live" else ()
+    if any(one.state == "live" or not one.reconnects for one in sockets):
+        return ""
+    return next((f"no stream: {one.detail}" for one in sockets if one.detail), "")
 
 
 def _rounded(value: float | None) -> float | None:
@@ -165,10 +179,9 @@ def words(row: VenueRow) -> str:
     if row.latency_ms is not None:
         parts.append(f"{row.latency_ms:.0f} ms")
     if row.clock_offset_ms is not None:
-        parts.append(f"clock {row.clock_offset_ms:+.0f} ms")
+        parts.append(f"clock {round(row.clock_offset_ms):+d} ms")
     if row.sockets:
-        live = sum(one.state == "live" for one in row.sockets)
-        parts.append(f"{live} of {len(row.sockets)} streams live")
+        parts.append(f"{_live(row)} of {len(row.sockets)} streams live")
     if row.last_event_age_ms is not None:
         parts.append(f"last event {row.last_event_age_ms / 1000:.1f} s ago")
     total = sum(row.rows.values())
@@ -181,8 +194,62 @@ def words(row: VenueRow) -> str:
         parts.append(f"history {row.fetched:.0%} fetched")
     if row.gaps:
         parts.append(f"{row.gaps} gaps recorded")
-    given = [
-        kind for kind, value in row.coverage.items() if value and kind != "history_days"
-    ]
-    parts.append(f"gives {', '.join(given)}")
+    parts.append(given(row))
     return "; ".join(parts) + (f"; {row.detail}" if row.detail else "")
+
+
+#: Heads of the table of exchanges, and the widths of its columns; the first two are text.
+HEADS = (
+    ("exchange", 12), ("state", 13), ("answers", 7), ("latency", 7), ("clock", 9),
+    ("streams", 7), ("last event", 10), ("rows", 10), ("gaps", 6),
+)  # fmt: skip
+
+
+def cells(row: VenueRow) -> tuple[str, ...]:
+    """Return a row's cells below ``HEADS``; "-" is what is not known."""
+
+    def known(value: float | None, text: str) -> str:
+        return "-" if value is None else text.format(value)
+
+    clock, age = row.clock_offset_ms, row.last_event_age_ms
+    return (
+        row.exchange, row.state, "yes" if row.reachable else "no",
+        known(row.latency_ms, "{:.0f} ms"),
+        known(None if clock is None else round(clock), "{:+d} ms"),
+        f"{_live(row)}/{len(row.sockets)}" if row.sockets else "-",
+        known(None if age is None else age / 1000, "{:,.1f} s"),
+        f"{sum(row.rows.values()):,}", f"{row.gaps:,}",
+    )  # fmt: skip
+
+
+def aligned(found: Iterable[str]) -> str:
+    """Return cells or heads as a line of the table."""
+    return " ".join(
+        f"{text:<{width}}" if at < 2 else f"{text:>{width}}"
+        for at, (text, (_, width)) in enumerate(zip(found, HEADS, strict=True))
+    )
+
+
+def given(row: VenueRow) -> str:
+    """Return what an exchange gives, in words, and how completely it tells liquidations."""
+    kinds = [
+        f"{kind} ({value})" if isinstance(value, str) else kind
+        for kind, value in row.coverage.items()
+        if value and kind != "history_days"
+    ]
+    return f"gives {', '.join(kinds)}".replace("_", " ")
+
+
+def is_well(row: VenueRow) -> bool:
+    """Whether it answers, all its streams live, and they tell something."""
+    return row.reachable and _live(row) == len(row.sockets) and not is_mute(row)
+
+
+def is_mute(row: VenueRow) -> bool:
+    """Whether a stream lives which has told nothing for long, or nothing yet."""
+    age = row.last_event_age_ms
+    return _live(row) > 0 and (age is None or age > MUTE_MS)
+
+
+def _live(row: VenueRow) -> int:
+    return sum(one.state == "live" for one in row.sockets)
