@@ -18,10 +18,30 @@ LOSE = """() => {
 }"""
 
 
-def picture(page: Page) -> np.ndarray:
-    page.evaluate("new Promise((r) => setTimeout(r, 150))")
+def shot(page: Page) -> np.ndarray:
     png = page.locator(".chart").screenshot()
     return 255 * matplotlib.image.imread(io.BytesIO(png), format="png")[..., :3]
+
+
+def picture(page: Page) -> np.ndarray:
+    """Return the picture once it stands still: software graphics take their time."""
+    before = shot(page)
+    for _ in range(40):
+        page.wait_for_timeout(200)
+        now = shot(page)
+        if now.shape == before.shape and np.array_equal(now, before):
+            break
+        before = now
+    return before
+
+
+def wait_for_bench(page: Page) -> None:
+    """Wait for the made-up matrix; polled from here, for the page's policy forbids eval."""
+    for _ in range(100):
+        if page.evaluate("window.liqheatBench !== undefined"):
+            return
+        page.wait_for_timeout(100)
+    pytest.fail("the bench did not start")
 
 
 def different(one: np.ndarray, other: np.ndarray) -> float:
@@ -30,7 +50,7 @@ def different(one: np.ndarray, other: np.ndarray) -> float:
 
 def open_bench(page: Page, renderer: str, size: str = "700x300", query: str = "") -> None:
     page.goto(f"/?bench={size}&renderer={renderer}&liq=0{query}")
-    page.wait_for_function("window.liqheatBench !== undefined")
+    wait_for_bench(page)
     page.add_style_tag(content=ALONE)
     got = page.get_attribute(".chart", "data-renderer")
     if got != renderer:
@@ -71,5 +91,5 @@ def test_a_lost_graphics_context_costs_nothing_to_see(page: Page):
 
 def test_software_graphics_get_the_bitmap(page: Page):
     page.goto("/?bench=700x300")
-    page.wait_for_function("window.liqheatBench !== undefined")
+    wait_for_bench(page)
     assert page.get_attribute(".chart", "data-renderer") == "canvas2d"

@@ -19,8 +19,12 @@ def coverage(**more: object) -> dict[str, object]:
 def test_a_recorders_coverage_becomes_gaps_of_liquidations(tmp_path):
     write_file(tmp_path / "binance_btcusdt_1m.csv", native_bars())
     write_file(tmp_path / "liquidation_recorder_coverage.parquet", coverage())
+    # A folder's hours belong to its tape; where there is none, they are named, not taken.
     plan = plan_import(tmp_path, BTC, now_ms=NOW)
-    assert [item.part.kind for item in plan.items] == ["bars", "gaps"]
+    assert [item.part.kind for item in plan.items] == ["bars"]
+    path = tmp_path / "liquidation_recorder_coverage.parquet"
+    plan = plan_import(path, BTC, now_ms=NOW)
+    assert [item.part.kind for item in plan.items] == ["gaps"]
     with Store.open(tmp_path / "data") as store:
         run_import(store, plan, now_ms=NOW)
         again = run_import(store, plan, now_ms=NOW + 1)

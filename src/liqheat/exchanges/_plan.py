@@ -246,7 +246,7 @@ class _Planner:
     def plan(self, path: Path) -> ImportPlan:
         """Choose among what was added."""
         items = list(self.own)
-        if not any(item.part.kind == "liquidations" for item in items):
+        if path.is_dir() and not any(item.part.kind == "liquidations" for item in items):
             # A recorder's hours say nothing of an instrument whose tape it did not keep.
             hours = [item for item in items if item.part.kind == "gaps"]
             items = [item for item in items if item.part.kind != "gaps"]
