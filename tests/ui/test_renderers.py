@@ -18,6 +18,12 @@ LOSE = """() => {
 }"""
 
 
+@pytest.fixture(autouse=True)
+def nothing_to_show(fake) -> None:
+    """Let no instrument come: its tick size would widen the axis between two pictures."""
+    fake.instruments, fake.picture = [], False
+
+
 def shot(page: Page) -> np.ndarray:
     png = page.locator(".chart").screenshot()
     return 255 * matplotlib.image.imread(io.BytesIO(png), format="png")[..., :3]
