@@ -31,6 +31,7 @@ import type { HeatKind } from './heat';
 import { BubbleLayer, HeatLayer, PinLayer, ProfileLayer } from './layers';
 import { withRoom, type HeatMatrix } from './matrix';
 import type { ProfileStyle } from './profile';
+import type { Moved } from './replay';
 import { FULL_ROOM, roomAround, type Room } from './room';
 import type { Bubble, Tape } from './tape';
 
@@ -52,6 +53,9 @@ export const FONT =
 export const PROFILE_WIDTH = 148;
 /** Below this pane width the profile would cover what matters. */
 const PROFILE_MIN_PANE = 600;
+
+/** Columns at once from which all is drawn anew. */
+const LEAP = 48;
 
 /** Where the cursor is, in data and on the pane (CSS pixels). */
 export interface Cursor {
@@ -156,6 +160,35 @@ export class HeatChart {
     this.heatLayer.requestUpdate();
   }
 
+  /**
+   * Time travel: columns came, went or changed, and the view stays where it is; only a head
+   * which runs out of sight takes it along. After a leap the axis gets the room of its moment.
+   */
+  columnsMoved({ first, last }: Moved): void {
+    const { matrix } = this;
+    if (!matrix) return;
+    const range = this.chart.timeScale().getVisibleLogicalRange();
+    this.profileLayer.changed();
+    if (last - first < LEAP) {
+      for (let t = first; t <= last; t++) {
+        this.heat.columnChanged(t);
+        this.series.update(this.bar(matrix, t), true);
+      }
+    } else {
+      this.heatLayer.setMatrix(matrix);
+      this.setCandles();
+      this.fitRoom();
+    }
+    if (range) this.setRange(...this.followed(range, first));
+    this.heatLayer.requestUpdate();
+  }
+
+  /** Other liquidations than before. */
+  setTape(tape: Tape): void {
+    this.bubbleLayer.setTape(tape);
+    this.bubblesChanged();
+  }
+
   setZone(zone: Zone): void {
     this.zone = zone;
     this.chart.applyOptions(this.timeOptions());
@@ -210,11 +243,11 @@ export class HeatChart {
   fit(): void {
     if (!this.matrix || this.matrix.width === 0) return;
     const width = Math.max(1, this.chart.timeScale().width() - this.reserved());
-    const columns = Math.max(this.matrix.width, 24);
+    const columns = Math.max(this.end(this.matrix), 24);
     const spare = (this.reserved() / width) * columns;
-    const range = this.matrix.priceRange();
-    this.room = range ? roomAround(this.matrix, ...range) : FULL_ROOM;
-    this.setRange(this.matrix.width - columns - 0.5, this.matrix.width - 0.5 + spare);
+    const end = this.end(this.matrix);
+    this.fitRoom();
+    this.setRange(end - columns - 0.5, end - 0.5 + spare);
     this.chart.priceScale('right').applyOptions({ autoScale: true });
   }
 
@@ -339,7 +372,7 @@ export class HeatChart {
 
   private bar(matrix: HeatMatrix, t: number): CandlestickData | WhitespaceData {
     const time = this.time(matrix, t);
-    if (matrix.isGap(t)) return { time };
+    if (t >= matrix.width || matrix.isGap(t)) return { time };
     const c = matrix.candles;
     return { time, open: c.open[t], high: c.high[t], low: c.low[t], close: c.close[t] };
   }
@@ -347,8 +380,29 @@ export class HeatChart {
   private setCandles(): void {
     const { matrix } = this;
     const bars: (CandlestickData | WhitespaceData)[] = [];
-    for (let t = 0; matrix && t < matrix.width; t++) bars.push(this.bar(matrix, t));
+    const end = matrix ? this.end(matrix) : 0;
+    for (let t = 0; matrix && t < end; t++) bars.push(this.bar(matrix, t));
     this.series.setData(bars);
+  }
+
+  /** Columns on the time axis: those which are not known yet have their place there. */
+  private end(matrix: HeatMatrix): number {
+    return matrix.width + matrix.ahead;
+  }
+
+  private fitRoom(): void {
+    const range = this.matrix?.priceRange();
+    this.room = range ? roomAround(this.matrix!, ...range) : FULL_ROOM;
+  }
+
+  /** Where the view goes when the newest column leaves it at the right: a third of it further. */
+  private followed({ from, to }: { from: number; to: number }, before: number): [number, number] {
+    const width = this.chart.timeScale().width();
+    const edge = to - ((to - from) * this.reserved()) / width;
+    const head = this.matrix!.width - 1;
+    const leaves = head > edge && before - 1 <= edge && before - 1 >= from;
+    const shift = leaves ? head - edge + (edge - from) / 3 : 0;
+    return [from + shift, to + shift];
   }
 
   /** Pixels at the right which the view leaves free of columns. */

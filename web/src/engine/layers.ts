@@ -98,6 +98,9 @@ abstract class Layer implements ISeriesPrimitive<Time> {
   }
 }
 
+/** The line at the moment shown, in time travel. */
+const AS_OF = '#c4b5fd';
+
 /** Heat under the candles; steps without data are hatched. */
 export class HeatLayer extends Layer {
   private matrix: HeatMatrix | null = null;
@@ -120,7 +123,20 @@ export class HeatLayer extends Layer {
     if (!view || !this.matrix) return;
     this.renderer.draw(scope.context, view);
     this.shadeGaps(scope.context, view, this.matrix);
+    this.shadeAhead(scope.context, view, this.matrix);
     this.onPaint();
+  }
+
+  /** Time travel: what is not known yet is hatched, behind a line at the moment shown. */
+  private shadeAhead(context: CanvasRenderingContext2D, view: HeatView, matrix: HeatMatrix): void {
+    if (matrix.ahead === 0) return;
+    const left = Math.round(view.originX + matrix.width * view.columnWidth);
+    const right = view.originX + (matrix.width + matrix.ahead) * view.columnWidth;
+    if (right <= 0 || left >= view.width) return;
+    context.fillStyle = this.pattern(context);
+    context.fillRect(Math.max(0, left), 0, Math.min(right, view.width) - Math.max(0, left), view.height);
+    context.fillStyle = AS_OF;
+    context.fillRect(left, 0, Math.max(1, Math.round(1.5 * view.ratioX)), view.height);
   }
 
   private shadeGaps(context: CanvasRenderingContext2D, view: HeatView, matrix: HeatMatrix): void {
@@ -211,10 +227,14 @@ export class BubbleLayer extends Layer {
   private marks: Mark[] = [];
 
   constructor(
-    private readonly tape: Tape,
+    private tape: Tape,
     private readonly style: BubbleStyle,
   ) {
     super('normal');
+  }
+
+  setTape(tape: Tape): void {
+    this.tape = tape;
   }
 
   setMatrix(matrix: HeatMatrix | null): void {
