@@ -11,6 +11,7 @@ import {
   ColorType,
   CrosshairMode,
   LineStyle,
+  MismatchDirection,
   PriceScaleMode,
   createChart,
   type CandlestickData,
@@ -75,6 +76,8 @@ export interface ChartEvents {
 export class HeatChart {
   private readonly chart: IChartApi;
   private readonly series: ISeriesApi<'Candlestick'>;
+  /** Holds no candle, but a place on the time axis for each column which is not known yet. */
+  private readonly axis: ISeriesApi<'Candlestick'>;
   private readonly heat: Heat;
   private readonly heatLayer: HeatLayer;
   private readonly profileLayer: ProfileLayer;
@@ -107,6 +110,7 @@ export class HeatChart {
       autoscaleInfoProvider: (original: () => ReturnType<typeof this.autoscale>) =>
         this.autoscale(original()),
     });
+    this.axis = this.chart.addSeries(CandlestickSeries, { lastValueVisible: false, priceLineVisible: false });
     this.heatLayer = new HeatLayer(this.heat, events.onPaint);
     this.profileLayer = new ProfileLayer(() => PROFILE_STYLE);
     this.series.attachPrimitive(this.heatLayer);
@@ -155,7 +159,9 @@ export class HeatChart {
       this.setCandles();
     } else {
       this.heat.columnChanged(column);
-      this.series.update(this.bar(this.matrix, column), column < this.matrix.width - 1);
+      // The library refuses to change an older candle while candles are drawn together.
+      if (column < this.matrix.width - 1) this.setCandles();
+      else this.series.update(this.bar(this.matrix, column));
     }
     this.heatLayer.requestUpdate();
   }
@@ -170,10 +176,9 @@ export class HeatChart {
     const range = this.chart.timeScale().getVisibleLogicalRange();
     this.profileLayer.changed();
     if (last - first < LEAP) {
-      for (let t = first; t <= last; t++) {
-        this.heat.columnChanged(t);
-        this.series.update(this.bar(matrix, t), true);
-      }
+      for (let t = first; t <= last; t++) this.heat.columnChanged(t);
+      if (last < matrix.width) for (let t = first; t <= last; t++) this.series.update(this.bar(matrix, t));
+      else this.dropCandles(this.time(matrix, first));
     } else {
       this.heatLayer.setMatrix(matrix);
       this.setCandles();
@@ -372,7 +377,7 @@ export class HeatChart {
 
   private bar(matrix: HeatMatrix, t: number): CandlestickData | WhitespaceData {
     const time = this.time(matrix, t);
-    if (t >= matrix.width || matrix.isGap(t)) return { time };
+    if (matrix.isGap(t)) return { time };
     const c = matrix.candles;
     return { time, open: c.open[t], high: c.high[t], low: c.low[t], close: c.close[t] };
   }
@@ -380,9 +385,19 @@ export class HeatChart {
   private setCandles(): void {
     const { matrix } = this;
     const bars: (CandlestickData | WhitespaceData)[] = [];
-    const end = matrix ? this.end(matrix) : 0;
-    for (let t = 0; matrix && t < end; t++) bars.push(this.bar(matrix, t));
+    for (let t = 0; matrix && t < matrix.width; t++) bars.push(this.bar(matrix, t));
     this.series.setData(bars);
+    const times: WhitespaceData[] = [];
+    if (matrix?.ahead) for (let t = 0; t < this.end(matrix); t++) times.push({ time: this.time(matrix, t) });
+    this.axis.setData(times);
+  }
+
+  private dropCandles(from: UTCTimestamp): void {
+    for (;;) {
+      const newest = this.series.dataByIndex(Number.MAX_SAFE_INTEGER, MismatchDirection.NearestLeft);
+      if (!newest || (newest.time as number) < from) return;
+      this.series.pop(1);
+    }
   }
 
   /** Columns on the time axis: those which are not known yet have their place there. */
