@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 
 import { strips, type HeatView } from '../src/engine/heat';
-import { buildProfile, buildSplit } from '../src/engine/profile';
+import { buildProfile } from '../src/engine/profile';
+import { buildSplit } from '../src/engine/split';
 import { matrixOf } from './helpers';
 import { HeatMatrix } from '../src/engine/matrix';
 import { decodeSnapshot } from '../src/net/codec';
