@@ -7,31 +7,28 @@
  */
 
 import {
-  CandlestickSeries,
   ColorType,
   CrosshairMode,
-  LineStyle,
-  MismatchDirection,
   PriceScaleMode,
   createChart,
-  type CandlestickData,
   type IChartApi,
   type ISeriesApi,
   type Logical,
   type MouseEventParams,
   type TickMarkType,
   type Time,
-  type UTCTimestamp,
-  type WhitespaceData,
 } from 'lightweight-charts';
 
 import { formatPrice } from '../format';
 import { formatTime, priceDecimals, tickLabel, type Zone } from './axis';
 import { Heat } from './backend';
+import { CandleBars, barTime } from './candles';
+import { BandLayer, type BandStyle } from './bands';
 import type { HeatKind } from './heat';
 import { BubbleLayer, HeatLayer, PinLayer, ProfileLayer } from './layers';
-import { withRoom, type HeatMatrix } from './matrix';
-import type { ProfileStyle } from './profile';
+import { withRoom, type HeatMatrix, type Side } from './matrix';
+import type { Profile } from './profile';
+import type { ProfileStyle } from './strip';
 import type { Moved } from './replay';
 import { FULL_ROOM, roomAround, type Room } from './room';
 import type { Bubble, Tape } from './tape';
@@ -77,18 +74,19 @@ export interface ChartEvents {
 
 export class HeatChart {
   private readonly chart: IChartApi;
+  private readonly candles: CandleBars;
   private readonly series: ISeriesApi<'Candlestick'>;
-  /** Holds no candle, but a place on the time axis for each column which is not known yet. */
-  private readonly axis: ISeriesApi<'Candlestick'>;
   private readonly heat: Heat;
   private readonly heatLayer: HeatLayer;
   private readonly profileLayer: ProfileLayer;
   private readonly bubbleLayer: BubbleLayer;
   private readonly pinLayer = new PinLayer();
+  private readonly bandLayer = new BandLayer(() => BAND_STYLE);
   private matrix: HeatMatrix | null = null;
   private zone: Zone = 'utc';
   private decimals = 2;
   private profileWanted = true;
+  private side: Side | null = null;
   private cursor: Cursor | null = null;
   private room: Room = FULL_ROOM;
 
@@ -101,21 +99,20 @@ export class HeatChart {
   ) {
     this.chart = createChart(container, this.options());
     this.heat = new Heat(container, () => this.heatLayer?.requestUpdate(), renderer);
-    this.series = this.chart.addSeries(CandlestickSeries, {
+    this.candles = new CandleBars(this.chart, {
       upColor: COLORS.up,
       downColor: COLORS.down,
       wickUpColor: COLORS.up,
       wickDownColor: COLORS.down,
-      borderVisible: false,
       priceLineColor: '#e2e8f0',
-      priceLineStyle: LineStyle.Dotted,
       autoscaleInfoProvider: (original: () => ReturnType<typeof this.autoscale>) =>
         this.autoscale(original()),
     });
-    this.axis = this.chart.addSeries(CandlestickSeries, { lastValueVisible: false, priceLineVisible: false });
+    this.series = this.candles.series;
     this.heatLayer = new HeatLayer(this.heat, events.onPaint);
     this.profileLayer = new ProfileLayer(() => PROFILE_STYLE);
     this.series.attachPrimitive(this.heatLayer);
+    this.series.attachPrimitive(this.bandLayer);
     this.bubbleLayer = new BubbleLayer(tape, BUBBLE_STYLE);
     this.series.attachPrimitive(this.bubbleLayer);
     this.series.attachPrimitive(this.profileLayer);
@@ -139,9 +136,11 @@ export class HeatChart {
     const range = this.chart.timeScale().getVisibleLogicalRange();
     const live = this.atLive();
     this.matrix = matrix;
-    const { heatLayer, bubbleLayer, profileLayer, pinLayer } = this;
-    for (const layer of [heatLayer, bubbleLayer, profileLayer, pinLayer]) layer.setMatrix(matrix);
-    this.setCandles();
+    matrix?.showSide(this.side);
+    const { heatLayer, bandLayer, bubbleLayer, profileLayer, pinLayer } = this;
+    const layers = [heatLayer, bandLayer, bubbleLayer, profileLayer, pinLayer];
+    for (const layer of layers) layer.setMatrix(matrix);
+    this.candles.set(this.matrix);
     this.layoutProfile();
     if (!matrix) return;
     if (fit || !before || !range) this.fit();
@@ -162,12 +161,10 @@ export class HeatChart {
     this.profileLayer.changed();
     if (scrolled) {
       this.heat.scrolled();
-      this.setCandles();
+      this.candles.set(this.matrix);
     } else {
       this.heat.columnChanged(column);
-      // The library refuses to change an older candle while candles are drawn together.
-      if (column < this.matrix.width - 1) this.setCandles();
-      else this.series.update(this.bar(this.matrix, column));
+      this.candles.update(this.matrix, column);
     }
     this.heatLayer.requestUpdate();
   }
@@ -176,18 +173,18 @@ export class HeatChart {
    * Time travel: columns came, went or changed, and the view stays where it is; only a head
    * which runs out of sight takes it along. After a leap the axis gets the room of its moment.
    */
-  columnsMoved({ first, last }: Moved): void {
+  columnsMoved(moved: Moved): void {
     const { matrix } = this;
+    const { first, last } = moved;
     if (!matrix) return;
     const range = this.chart.timeScale().getVisibleLogicalRange();
     this.profileLayer.changed();
     if (last - first < LEAP) {
       for (let t = first; t <= last; t++) this.heat.columnChanged(t);
-      if (last < matrix.width) for (let t = first; t <= last; t++) this.series.update(this.bar(matrix, t));
-      else this.dropCandles(this.time(matrix, first));
+      this.candles.move(matrix, moved);
     } else {
       this.heatLayer.setMatrix(matrix);
-      this.setCandles();
+      this.candles.set(this.matrix);
       this.fitRoom();
     }
     if (range) this.setRange(...this.followed(range, first));
@@ -213,6 +210,30 @@ export class HeatChart {
   setProfile(visible: boolean): void {
     this.profileWanted = visible;
     this.layoutProfile();
+  }
+
+  /** Show the profile split by tier or exchange; null is by side. */
+  setSplit(split: Profile | null): void {
+    this.profileLayer.setSplit(split);
+  }
+
+  /** The profile under a point of the pane [CSS px]; null outside of its strip. */
+  profileAt(x: number): Profile | null {
+    return x >= this.paneSize().width - PROFILE_WIDTH ? this.profileLayer.shown : null;
+  }
+
+  /** Lines at round distances from the last price. */
+  setBands(visible: boolean): void {
+    this.bandLayer.visible = visible;
+    this.bandLayer.requestUpdate();
+  }
+
+  /** Draw the cells of one side only, null both; the data stay whole. */
+  setSide(side: Side | null): void {
+    this.side = side;
+    if (!this.matrix?.showSide(side)) return;
+    this.heat.setMatrix(this.matrix);
+    this.heatLayer.requestUpdate();
   }
 
   setBubbles(visible: boolean): void {
@@ -316,7 +337,7 @@ export class HeatChart {
     const x = this.chart.timeScale().logicalToCoordinate(column as Logical);
     const y = this.series.priceToCoordinate(price);
     if (x === null || y === null) return;
-    this.chart.setCrosshairPosition(price, this.time(this.matrix, column), this.series);
+    this.chart.setCrosshairPosition(price, barTime(this.matrix, column), this.series);
     this.cursor = { column, price, x, y };
     this.events.onCursor(this.cursor);
   }
@@ -385,35 +406,6 @@ export class HeatChart {
           tickLabel(time as number, type, this.zone),
       },
     };
-  }
-
-  private time(matrix: HeatMatrix, column: number): UTCTimestamp {
-    return (matrix.timeMs(column) / 1000) as UTCTimestamp;
-  }
-
-  private bar(matrix: HeatMatrix, t: number): CandlestickData | WhitespaceData {
-    const time = this.time(matrix, t);
-    if (matrix.isGap(t)) return { time };
-    const c = matrix.candles;
-    return { time, open: c.open[t], high: c.high[t], low: c.low[t], close: c.close[t] };
-  }
-
-  private setCandles(): void {
-    const { matrix } = this;
-    const bars: (CandlestickData | WhitespaceData)[] = [];
-    for (let t = 0; matrix && t < matrix.width; t++) bars.push(this.bar(matrix, t));
-    this.series.setData(bars);
-    const times: WhitespaceData[] = [];
-    if (matrix?.ahead) for (let t = 0; t < this.end(matrix); t++) times.push({ time: this.time(matrix, t) });
-    this.axis.setData(times);
-  }
-
-  private dropCandles(from: UTCTimestamp): void {
-    for (;;) {
-      const newest = this.series.dataByIndex(Number.MAX_SAFE_INTEGER, MismatchDirection.NearestLeft);
-      if (!newest || (newest.time as number) < from) return;
-      this.series.pop(1);
-    }
   }
 
   /** Columns on the time axis: those which are not known yet have their place there. */
@@ -495,5 +487,12 @@ const PROFILE_STYLE: ProfileStyle = {
   background: 'rgba(9, 12, 18, 0.92)',
   border: COLORS.border,
   text: COLORS.text,
+  font: FONT,
+};
+
+const BAND_STYLE: BandStyle = {
+  line: 'rgba(226, 232, 240, 0.4)',
+  text: '#cbd5e1',
+  ground: 'rgba(9, 12, 18, 0.72)',
   font: FONT,
 };

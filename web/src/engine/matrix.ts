@@ -7,9 +7,11 @@
  * from the snapshot on; `dropped` turns that into ours.
  *
  * Invariant: `sideClose[t]` is the close that divides longs (below) from shorts (above),
- * carried over gaps.
+ * carried over gaps. `codes` are the data; `drawn` is what is to be seen of them: the same, or
+ * a copy without the side that is hidden.
  */
 
+import { maskColumn } from './mask';
 import { usdTable, type CandleRow, type Candles, type Header, type Snapshot } from '../net/codec';
 import { Pyramid } from './pool';
 
@@ -48,13 +50,16 @@ export class HeatMatrix {
   readonly codes: Uint8Array;
   readonly candles: Candles;
   readonly sideClose: Float32Array;
-  readonly pyramid: Pyramid;
+  /** Of what is drawn. Another one after `showSide`. */
+  pyramid: Pyramid;
   readonly capacity: number;
   width: number;
   /** Columns scrolled away since the snapshot. */
   dropped = 0;
   /** Columns of the window after the last, of which nothing is known yet (time travel). */
   ahead = 0;
+  private shownSide: Side | null = null;
+  private drawn: Uint8Array;
 
   constructor(
     snapshot: Snapshot,
@@ -82,7 +87,18 @@ export class HeatMatrix {
     };
     this.sideClose = new Float32Array(this.capacity).fill(NaN);
     this.carryClose(0);
-    this.pyramid = new Pyramid(this.codes, header.bins, this.capacity);
+    this.drawn = this.codes;
+    this.pyramid = new Pyramid(this.drawn, header.bins, this.capacity);
+  }
+
+  /** Draw one side only; null is both. True when that changes what is drawn. */
+  showSide(side: Side | null): boolean {
+    if (side === this.shownSide) return false;
+    this.shownSide = side;
+    this.drawn = side === null ? this.codes : new Uint8Array(this.codes.length);
+    for (let t = 0; t < this.width; t++) this.mask(t);
+    this.pyramid = new Pyramid(this.drawn, this.bins, this.capacity);
+    return true;
   }
 
   get bins(): number {
@@ -135,6 +151,17 @@ export class HeatMatrix {
     return this.center(p) < this.closeAt(t) ? 'long' : 'short';
   }
 
+  /** The first bin of column t which belongs to shorts; `bins` when none does. */
+  splitAt(t: number): number {
+    const close = this.closeAt(t);
+    if (!(close > 0)) return 0;
+    // Near enough on any grid, then exactly as `side` has it.
+    let split = Math.max(0, Math.min(this.bins, Math.floor(this.position(close))));
+    while (split > 0 && this.center(split - 1) >= close) split--;
+    while (split < this.bins && this.center(split) < close) split++;
+    return split;
+  }
+
   /** Add a column at the right; true when the oldest columns had to make room. */
   append(candle: CandleRow, codes: Uint8Array): boolean {
     const scrolled = this.width === this.capacity;
@@ -154,7 +181,7 @@ export class HeatMatrix {
       column[bins[i]] = codes[i];
     }
     this.setCandle(t, candle);
-    this.pyramid.touch(t, this.width);
+    this.changed(t);
   }
 
   /** A copy of the first `width` columns, as if they had just come. */
@@ -180,13 +207,14 @@ export class HeatMatrix {
     for (const name of SERIES) this.candles[name].set(source.candles[name].subarray(from, end), from);
     this.width = end;
     this.carryClose(from);
+    for (let t = from; t < end; t++) this.mask(t);
     this.pyramid.touch(from, end, end - 1);
   }
 
   /** Keep the first `width` columns; nothing of the others is left, pooled levels included. */
   cut(width: number): void {
     const before = this.width;
-    this.codes.fill(0, width * this.bins, before * this.bins);
+    for (const codes of [this.codes, this.drawn]) codes.fill(0, width * this.bins, before * this.bins);
     for (const name of SERIES) this.candles[name].fill(NaN, width, before);
     this.sideClose.fill(NaN, width, before);
     this.width = width;
@@ -220,7 +248,21 @@ export class HeatMatrix {
   private write(t: number, candle: CandleRow, codes: Uint8Array): void {
     this.column(t).set(codes.subarray(0, this.bins));
     this.setCandle(t, candle);
-    this.pyramid.touch(t, this.width);
+    this.changed(t);
+  }
+
+  /** Bring what is drawn up to date; gaps after column t divide by its close, too. */
+  private changed(t: number): void {
+    do {
+      this.mask(t);
+      this.pyramid.touch(t++, this.width);
+    } while (this.shownSide !== null && t < this.width && this.isGap(t));
+  }
+
+  private mask(t: number): void {
+    if (this.shownSide === null) return;
+    const column = { from: t * this.bins, bins: this.bins, split: this.splitAt(t) };
+    maskColumn(this.drawn, this.codes, column, this.shownSide);
   }
 
   private setCandle(t: number, [open, high, low, close, qty]: CandleRow): void {
@@ -243,6 +285,7 @@ export class HeatMatrix {
 
   private scroll(): void {
     this.codes.copyWithin(0, SCROLL * this.bins);
+    if (this.drawn !== this.codes) this.drawn.copyWithin(0, SCROLL * this.bins);
     const { open, high, low, close, qty } = this.candles;
     for (const series of [open, high, low, close, qty, this.sideClose]) {
       series.copyWithin(0, SCROLL);
