@@ -34,6 +34,7 @@ describe('URL state', () => {
       profile: false,
       realised: false,
       bins: 800,
+      asOfMs: 1_700_000_000_000,
     };
     const text = formatQuery(chosen);
     expect(parseQuery(text)).toEqual(chosen);
@@ -55,6 +56,8 @@ describe('URL state', () => {
     ['?thr=0.2', { ...DEFAULTS, lo: 0.2, hi: 1 }],
     ['?thr=0-1', { ...DEFAULTS, lo: 0, hi: 1 }],
     ['?thr=0.2-2', DEFAULTS],
+    ['?at=yesterday', DEFAULTS],
+    ['?at=-5', DEFAULTS],
   ])('falls back on %s', (search, expected) => {
     expect(parseQuery(search)).toEqual(expected);
   });

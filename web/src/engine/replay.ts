@@ -14,7 +14,8 @@
  */
 
 import type { Snapshot } from '../net/codec';
-import { KnownRange, type ColorRange } from './clip';
+import type { ColorRange } from './clip';
+import { KnownRange } from './known';
 import { HeatMatrix } from './matrix';
 import { Tape, type Realised } from './tape';
 

@@ -29,17 +29,22 @@ export class ApiError extends Error {
   }
 }
 
-async function getJson<T>(path: string, signal?: AbortSignal): Promise<T> {
+/** The reply to a path under api/v1; an error of the server, or none at all, is thrown. */
+export async function getReply(path: string, accept: string, signal?: AbortSignal): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(`api/v1/${path}`, { headers: { accept: 'application/json' }, signal: signal ?? null });
+    response = await fetch(`api/v1/${path}`, { headers: { accept }, signal: signal ?? null });
   } catch {
     throw new ApiError({ status: 0, title: 'The server cannot be reached' });
   }
-  if (response.ok) return (await response.json()) as T;
+  if (response.ok) return response;
   const title = `The server answered ${response.status}`;
   const problem = await response.json().catch(() => ({}));
   throw new ApiError({ status: response.status, title, ...(problem as object) });
+}
+
+export async function getJson<T>(path: string, signal?: AbortSignal): Promise<T> {
+  return (await (await getReply(path, 'application/json', signal)).json()) as T;
 }
 
 export async function fetchInstruments(): Promise<readonly Instrument[]> {

@@ -79,6 +79,10 @@ export class Panel extends Live {
     this.stops = [
       () => window.removeEventListener('online', online),
       effect(() => {
+        const on = this.query.value.asOfMs !== null;
+        untracked(() => this.travel(on));
+      }),
+      effect(() => {
         const wanted = JSON.parse(subscription.value) as Parameters<Live['want']>[0];
         if (wanted.instrument === '') return;
         untracked(() => {
@@ -165,8 +169,9 @@ function nameTab(): void {
   const name = splitSymbol(symbol.value).contract;
   const price = lastPrice.value;
   const digits = priceDecimals(price, instrument.value?.tick_size);
+  const past = active.value.asOfMs.value !== null ? 'PAST ' : '';
   const kind = { live: '', simulated: 'SIM ', replay: recorded.value ? 'REC ' : 'REPLAY ' }[mode.value];
-  const reading = matrix.value && Number.isFinite(price) ? `${kind}${formatPrice(price, digits)} ` : '';
+  const reading = matrix.value && Number.isFinite(price) ? `${past}${kind}${formatPrice(price, digits)} ` : '';
   const title = name ? `${reading}${name} · liqheat` : 'liqheat';
   if (document.title !== title) document.title = title;
 }

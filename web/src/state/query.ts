@@ -47,6 +47,8 @@ export interface Query {
   /** Realised liquidations as bubbles. */
   readonly realised: boolean;
   readonly bins: number;
+  /** Time travel: the map as known at this time; null is now. */
+  readonly asOfMs: number | null;
 }
 
 export const DEFAULTS: Query = {
@@ -64,10 +66,11 @@ export const DEFAULTS: Query = {
   profile: true,
   realised: true,
   bins: 400,
+  asOfMs: null,
 };
 
 /** Chosen once for all panels. */
-const PAGE_WIDE: readonly (keyof Query)[] = ['zone'];
+const PAGE_WIDE: readonly (keyof Query)[] = ['zone', 'asOfMs'];
 
 /** One key of the address bar. Reading an unknown value gives null: what was there before stays. */
 interface Field {
@@ -137,6 +140,11 @@ const FIELDS: readonly Field[] = [
   flag('prof', 'profile', '1', '0'),
   flag('liq', 'realised', '1', '0'),
   { key: 'bins', read: readBins, write: (q) => String(q.bins) },
+  {
+    key: 'at',
+    read: (text) => (/^\d{1,14}$/.test(text) ? { asOfMs: Number(text) } : null),
+    write: (q) => String(q.asOfMs ?? ''),
+  },
 ];
 
 /** What all panels have chosen. */

@@ -2,6 +2,7 @@
 
 import { dialog, health } from '../state/page';
 import { active, panels } from '../state/panel';
+import { choices } from '../state/query';
 import { ChartView } from './ChartView';
 import { PanelContext } from './context';
 import { lazy } from './lazy';
@@ -9,6 +10,8 @@ import { StatusBar } from './StatusBar';
 import { BottomBar, Toolbar } from './Toolbar';
 
 const Overlays = lazy(() => import('./Overlays').then((m) => m.Overlays));
+
+const Scrubber = lazy(() => import('./Scrubber').then((m) => m.Scrubber));
 
 /** Not before the first picture, unless somebody asks for it. */
 function LateOverlays() {
@@ -34,6 +37,7 @@ export function App() {
     <PanelContext.Provider value={active.value}>
       <Toolbar />
       <Panels />
+      {choices.value.first.asOfMs !== null && <Scrubber />}
       <StatusBar />
       <BottomBar />
       <LateOverlays />

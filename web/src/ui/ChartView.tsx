@@ -12,10 +12,13 @@ import { active, panels, removePanel, type Panel } from '../state/panel';
 import { usePanel } from './context';
 import { MODEL_TEXT } from './controls';
 import { Close } from './icons';
+import { lazy } from './lazy';
 import { Legend } from './Legend';
 import { Banners, Busy, ModeBadge, Overlay, Watermark } from './States';
 import { CAPTION } from './StatusBar';
 import { PinnedTooltip, Tooltip } from './Tooltip';
+
+const AsOf = lazy(() => import('./Scrubber').then((m) => m.AsOf));
 
 const FIRST_PICTURE = 'liqheat:first-picture';
 
@@ -34,7 +37,7 @@ function wire(engine: HeatChart, p: Panel): () => void {
       const m = p.matrix.value;
       const key = p.shown.value;
       if (m) engine.setTick(p.instrument.peek()?.tick_size, m.closeAt(m.width - 1));
-      engine.setMatrix(m, key !== fitted);
+      engine.setMatrix(m, p.takeFit() || key !== fitted);
       fitted = m ? key : null;
     }),
     effect(() => engine.setLut(p.lut.value)),
@@ -51,7 +54,9 @@ function wire(engine: HeatChart, p: Panel): () => void {
       const tick = p.instrument.value?.tick_size;
       if (tick && p.matrix.peek()) engine.setTick(tick, p.lastPrice.peek());
     }),
+    effect(() => engine.setTape(p.past.value?.tape ?? p.tape)),
     p.onChange(({ column, scrolled }) => engine.columnChanged(column, scrolled)),
+    p.onMoved((moved) => engine.columnsMoved(moved)),
   ];
   return () => stops.forEach((stop) => stop());
 }
@@ -155,6 +160,7 @@ export function ChartView() {
         <div class="stage-badge">
           <ModeBadge />
         </div>
+        {p.asOfMs.value !== null && <AsOf />}
         <Overlay />
         <Busy />
         <Banners />
