@@ -14,12 +14,15 @@ import { startExact } from './state/exact';
 import { startLive } from './state/live';
 import { startPrefs } from './state/prefs';
 import { startQuery } from './state/query';
+import { startTheme } from './state/theme';
 import { startView } from './state/view';
 import { App } from './ui/App';
 import { startKeys } from './ui/keys';
 import './style.css';
+import './theme.css';
 
 startPrefs();
+startTheme();
 startQuery();
 render(<App />, document.getElementById('app')!);
 startKeys();

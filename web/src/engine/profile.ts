@@ -39,6 +39,9 @@ export interface ProfileStyle {
   readonly width: number;
   readonly long: string;
   readonly short: string;
+  /** Of the bars. */
+  readonly longBar: string;
+  readonly shortBar: string;
   readonly background: string;
   readonly border: string;
   readonly text: string;
@@ -101,11 +104,9 @@ function drawBars(
       const height = Math.max(1, Math.round(y[p]) - top);
       context.rect(left, top, Math.max(1, (usd[p] / max) * width), height - gap);
     }
-    context.globalAlpha = 0.72;
-    context.fillStyle = long ? style.long : style.short;
+    context.fillStyle = long ? style.longBar : style.shortBar;
     context.fill();
   }
-  context.globalAlpha = 1;
 }
 
 function drawCurves(

@@ -26,6 +26,7 @@ import {
 } from './live';
 import { prefs, setPrefs } from './prefs';
 import { DEFAULTS, query, setQuery } from './query';
+import { theme } from './theme';
 
 export interface Pin {
   readonly timeMs: number;
@@ -51,7 +52,8 @@ export const realised = computed(() => query.value.realised);
 const lookKey = computed(() => {
   const { transfer, palette, lo, hi } = query.value;
   const window = { transfer, lo: lo ?? autoLow.value, hi };
-  return JSON.stringify({ ...window, palette, gamma: contrast(window, typical.value) });
+  const gamma = contrast(window, typical.value);
+  return JSON.stringify({ ...window, palette, theme: theme.value, gamma });
 });
 
 /** The look as it is in the query; a new object only when it changed. */

@@ -5,6 +5,7 @@ import { useEffect, useRef } from 'preact/hooks';
 
 import { HeatChart } from '../engine/chart';
 import type { HeatKind } from '../engine/heat';
+import { chartTheme } from '../engine/theme';
 import {
   instrument,
   link,
@@ -23,6 +24,7 @@ import {
   chart,
   cursor,
   logPrice,
+  look,
   lut,
   pin,
   profile,
@@ -57,6 +59,7 @@ function wire(engine: HeatChart): () => void {
       fitted = m ? key : null;
     }),
     effect(() => engine.setLut(lut.value)),
+    effect(() => engine.setTheme(chartTheme(look.value.theme, look.value.palette))),
     effect(() => engine.setZone(zone.value)),
     effect(() => engine.setLogPrice(logPrice.value)),
     effect(() => engine.setProfile(profile.value)),
