@@ -29,10 +29,12 @@ import {
 import { formatPrice } from '../format';
 import { formatTime, priceDecimals, tickLabel, type Zone } from './axis';
 import { Heat } from './backend';
+import { BandLayer } from './bands';
 import type { HeatKind } from './heat';
 import { BubbleLayer, HeatLayer, PinLayer, ProfileLayer } from './layers';
-import { withRoom, type HeatMatrix } from './matrix';
-import type { ProfileStyle } from './profile';
+import { withRoom, type HeatMatrix, type Side } from './matrix';
+import type { Profile } from './profile';
+import type { ProfileStyle } from './strip';
 import { FULL_ROOM, roomAround, type Room } from './room';
 import type { Bubble, Tape } from './tape';
 import { chartTheme, type ChartTheme } from './theme';
@@ -55,6 +57,8 @@ export interface ChartEvents {
   readonly onCursor: (cursor: Cursor | null) => void;
   readonly onClick: (cursor: Cursor) => void;
   readonly onAtLive: (atLive: boolean) => void;
+  /** The time in sight changed [ms]; only while there are columns. */
+  readonly onTimeRange: (fromMs: number, toMs: number) => void;
   readonly onPaint: () => void;
 }
 
@@ -66,10 +70,12 @@ export class HeatChart {
   private readonly profileLayer: ProfileLayer;
   private readonly bubbleLayer: BubbleLayer;
   private readonly pinLayer: PinLayer;
+  private readonly bandLayer: BandLayer;
   private matrix: HeatMatrix | null = null;
   private zone: Zone = 'utc';
   private decimals = 2;
   private profileWanted = true;
+  private side: Side | null = null;
   private cursor: Cursor | null = null;
   private room: Room = FULL_ROOM;
   private theme: ChartTheme = chartTheme('dark', 'viridis');
@@ -93,6 +99,8 @@ export class HeatChart {
     this.heatLayer = new HeatLayer(this.heat, theme, events.onPaint);
     this.profileLayer = new ProfileLayer(() => this.profileStyle());
     this.series.attachPrimitive(this.heatLayer);
+    this.bandLayer = new BandLayer(() => ({ ...this.theme.bands, font: FONT }));
+    this.series.attachPrimitive(this.bandLayer);
     this.bubbleLayer = new BubbleLayer(tape, theme);
     this.pinLayer = new PinLayer(theme);
     this.series.attachPrimitive(this.bubbleLayer);
@@ -103,7 +111,11 @@ export class HeatChart {
       const cursor = this.read(event);
       if (cursor) events.onClick(cursor);
     });
-    this.chart.timeScale().subscribeVisibleLogicalRangeChange(() => events.onAtLive(this.atLive()));
+    this.chart.timeScale().subscribeVisibleLogicalRangeChange((range) => {
+      events.onAtLive(this.atLive());
+      const { matrix } = this;
+      if (range && matrix) events.onTimeRange(matrix.timeMs(range.from), matrix.timeMs(range.to));
+    });
     this.chart.timeScale().subscribeSizeChange(() => this.layoutProfile());
   }
 
@@ -113,8 +125,10 @@ export class HeatChart {
     const range = this.chart.timeScale().getVisibleLogicalRange();
     const live = this.atLive();
     this.matrix = matrix;
-    const { heatLayer, bubbleLayer, profileLayer, pinLayer } = this;
-    for (const layer of [heatLayer, bubbleLayer, profileLayer, pinLayer]) layer.setMatrix(matrix);
+    matrix?.showSide(this.side);
+    const { heatLayer, bandLayer, bubbleLayer, profileLayer, pinLayer } = this;
+    const layers = [heatLayer, bandLayer, bubbleLayer, profileLayer, pinLayer];
+    for (const layer of layers) layer.setMatrix(matrix);
     this.setCandles();
     this.layoutProfile();
     if (!matrix) return;
@@ -135,9 +149,7 @@ export class HeatChart {
     this.theme = theme;
     this.chart.applyOptions(this.colorOptions());
     this.series.applyOptions(this.candleColors());
-    for (const layer of [this.heatLayer, this.bubbleLayer, this.profileLayer, this.pinLayer]) {
-      layer.requestUpdate();
-    }
+    this.heatLayer.requestUpdate(); // the layers share one repaint
   }
 
   /** A column was appended or rewritten: heat and candle go into the same repaint. */
@@ -167,6 +179,30 @@ export class HeatChart {
   setProfile(visible: boolean): void {
     this.profileWanted = visible;
     this.layoutProfile();
+  }
+
+  /** Show the profile split by tier or exchange; null is by side. */
+  setSplit(split: Profile | null): void {
+    this.profileLayer.setSplit(split);
+  }
+
+  /** The profile under a point of the pane [CSS px]; null outside of its strip. */
+  profileAt(x: number): Profile | null {
+    return x >= this.paneSize().width - PROFILE_WIDTH ? this.profileLayer.shown : null;
+  }
+
+  /** Lines at round distances from the last price. */
+  setBands(visible: boolean): void {
+    this.bandLayer.visible = visible;
+    this.bandLayer.requestUpdate();
+  }
+
+  /** Draw the cells of one side only, null both; the data stay whole. */
+  setSide(side: Side | null): void {
+    this.side = side;
+    if (!this.matrix?.showSide(side)) return;
+    this.heat.setMatrix(this.matrix);
+    this.heatLayer.requestUpdate();
   }
 
   setBubbles(visible: boolean): void {
@@ -242,6 +278,16 @@ export class HeatChart {
 
   setRange(from: number, to: number): void {
     this.chart.timeScale().setVisibleLogicalRange({ from: from as Logical, to: to as Logical });
+  }
+
+  /** Show the time from `fromMs` to `toMs`, unless it is what is in sight. */
+  setTimeRange(fromMs: number, toMs: number): void {
+    const { matrix } = this;
+    const range = this.chart.timeScale().getVisibleLogicalRange();
+    if (!matrix || !range) return;
+    const column = (ms: number): number => (ms - matrix.startMs) / matrix.grid.stepMs;
+    const [from, to] = [column(fromMs), column(toMs)];
+    if (Math.abs(from - range.from) > 0.01 || Math.abs(to - range.to) > 0.01) this.setRange(from, to);
   }
 
   /** Move the keyboard cursor by columns and bins; starts at the last price. */

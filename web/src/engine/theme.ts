@@ -39,6 +39,8 @@ export interface ChartTheme {
   readonly veil: string;
   readonly bubbles: { readonly long: string; readonly short: string; readonly edge: string };
   readonly pin: { readonly ring: string; readonly halo: string };
+  /** Lines at round distances from the price, and their labels. */
+  readonly bands: { readonly line: string; readonly text: string; readonly ground: string };
   /** Steps without data. */
   readonly hatch: { readonly fill: string; readonly line: string };
 }
@@ -62,6 +64,7 @@ const DARK: ChartTheme = {
   veil: 'rgba(9, 12, 18, 0.92)',
   bubbles: { long: '#8fd0ff', short: '#ffb870', edge: 'rgba(4, 6, 10, 0.85)' },
   pin: { ring: '#ffffff', halo: 'rgba(6, 8, 12, 0.9)' },
+  bands: { line: 'rgba(226, 232, 240, 0.4)', text: '#cbd5e1', ground: 'rgba(9, 12, 18, 0.72)' },
   hatch: { fill: 'rgba(130, 140, 160, 0.10)', line: 'rgba(170, 180, 200, 0.28)' },
 };
 
@@ -84,6 +87,7 @@ const LIGHT: ChartTheme = {
   veil: 'rgba(255, 255, 255, 0.93)',
   bubbles: { long: '#1a73e8', short: '#e8590c', edge: 'rgba(255, 255, 255, 0.95)' },
   pin: { ring: '#0f172a', halo: 'rgba(255, 255, 255, 0.95)' },
+  bands: { line: 'rgba(15, 23, 42, 0.45)', text: '#334155', ground: 'rgba(255, 255, 255, 0.8)' },
   hatch: { fill: 'rgba(71, 85, 105, 0.08)', line: 'rgba(71, 85, 105, 0.38)' },
 };
 
