@@ -20,6 +20,21 @@ import {
 
 import type { HeatMatrix } from './matrix';
 import type { Moved } from './replay';
+import type { ChartTheme } from './theme';
+
+export function candleColors({ candles, priceLine }: ChartTheme): CandlestickSeriesPartialOptions {
+  const { up, down, upBody } = candles;
+  return {
+    upColor: upBody,
+    downColor: down,
+    wickUpColor: up,
+    wickDownColor: down,
+    borderVisible: upBody !== up,
+    borderUpColor: up,
+    borderDownColor: down,
+    priceLineColor: priceLine,
+  };
+}
 
 export function barTime(matrix: HeatMatrix, column: number): UTCTimestamp {
   return (matrix.timeMs(column) / 1000) as UTCTimestamp;
@@ -39,7 +54,6 @@ export class CandleBars {
 
   constructor(chart: IChartApi, options: CandlestickSeriesPartialOptions) {
     this.series = chart.addSeries(CandlestickSeries, {
-      borderVisible: false,
       priceLineStyle: LineStyle.Dotted,
       ...options,
     });
