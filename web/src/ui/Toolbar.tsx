@@ -14,6 +14,7 @@ import {
   ResetButton,
   ScaleControl,
   StepControl,
+  TravelButton,
   ZoneToggle,
 } from './controls';
 import { Chevron, Columns, Info, Keyboard, Mark, Sliders, Table } from './icons';
@@ -90,6 +91,7 @@ export function Toolbar() {
           <LogPriceToggle />
           <ZoneToggle />
         </span>
+        <TravelButton />
         <IconButton label="Compare side by side (C)" name="compare">
           <Columns />
         </IconButton>

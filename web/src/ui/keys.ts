@@ -5,6 +5,7 @@ import { dialog } from '../state/page';
 import { active } from '../state/panel';
 import { prefs } from '../state/prefs';
 import { MODELS, RANGES, type Query } from '../state/query';
+import { toggleTravel } from '../state/travel';
 import { announceCursor } from './announce';
 import { moveLow } from './Legend';
 
@@ -63,6 +64,7 @@ const SINGLE: Record<string, Action> = {
   r: () => choose(({ realised }) => ({ realised: !realised })),
   t: () => (dialog.value = 'levels'),
   c: () => (dialog.value = 'compare'),
+  w: toggleTravel,
   '[': () => nudgeThreshold(-1),
   ']': () => nudgeThreshold(1),
   '+': () => active.value.chart.value?.zoom(0.8),
