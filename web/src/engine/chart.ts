@@ -32,10 +32,9 @@ import type { ProfileStyle } from './strip';
 import type { Moved } from './replay';
 import { FULL_ROOM, roomAround, type Room } from './room';
 import type { Bubble, Tape } from './tape';
-import { chartTheme, type ChartTheme } from './theme';
+import { FONT, chartTheme, type ChartTheme } from './theme';
 
-export const FONT =
-  "Inter, 'Segoe UI Variable', 'Segoe UI', system-ui, -apple-system, Roboto, 'Helvetica Neue', sans-serif";
+export { FONT };
 export const PROFILE_WIDTH = 148;
 /** Below this pane width the profile would cover what matters. */
 const PROFILE_MIN_PANE = 600;
@@ -132,7 +131,8 @@ export class HeatChart {
     this.layoutProfile();
     if (!matrix) return;
     if (fit || !before || !range) this.fit();
-    else if (!live && before.grid.stepMs === matrix.grid.stepMs) {
+    else if ((!live || matrix.ahead || before.ahead) && before.grid.stepMs === matrix.grid.stepMs) {
+      if (matrix.ahead || before.ahead) this.fitRoom();
       const shift = (before.startMs - matrix.startMs) / matrix.grid.stepMs;
       this.setRange(range.from + shift, range.to + shift);
     }

@@ -8,7 +8,10 @@ import type { HeatMatrix } from './matrix';
 import { buildProfile, type Profile } from './profile';
 import { drawProfile, type ProfileStyle } from './strip';
 import { groupOf, type Bubble, type Tape } from './tape';
-import type { ChartTheme } from './theme';
+import { FONT, type ChartTheme } from './theme';
+
+/** Width of what is not known from which it is named [CSS px]. */
+const UNKNOWN_LEAST = 260;
 
 /** Heat under the candles; steps without data are hatched. */
 export class HeatLayer extends Layer {
@@ -47,6 +50,11 @@ export class HeatLayer extends Layer {
     context.fillRect(Math.max(0, left), 0, Math.min(right, view.width) - Math.max(0, left), view.height);
     context.fillStyle = this.theme().asOf;
     context.fillRect(left, 0, Math.max(1, Math.round(1.5 * view.ratioX)), view.height);
+    if (Math.min(right, view.width) - left < UNKNOWN_LEAST * view.ratioX) return;
+    context.font = `${11 * view.ratioX}px ${FONT}`;
+    context.textBaseline = 'alphabetic';
+    context.textAlign = 'left';
+    context.fillText('not yet known', left + 10 * view.ratioX, view.height - 12 * view.ratioY);
   }
 
   private shadeGaps(context: CanvasRenderingContext2D, view: HeatView, matrix: HeatMatrix): void {

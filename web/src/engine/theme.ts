@@ -8,6 +8,9 @@
 
 import type { PaletteName, Theme } from './lut';
 
+export const FONT =
+  "Inter, 'Segoe UI Variable', 'Segoe UI', system-ui, -apple-system, Roboto, 'Helvetica Neue', sans-serif";
+
 export interface CandleColors {
   readonly up: string;
   readonly down: string;

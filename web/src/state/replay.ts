@@ -16,7 +16,7 @@ import { formatTime } from '../engine/axis';
 import { ApiError } from '../net/api';
 import { fetchTape, fetchWindow } from '../net/past';
 import type { Picture } from './live';
-import { instruments, nowMs } from './page';
+import { instruments, nowMs, refreshInstruments } from './page';
 import { active, panels, type Panel } from './panel';
 import { choices } from './query';
 
@@ -45,8 +45,8 @@ function newestMs(p: Panel): number {
   return m ? m.timeMs(complete(p, m)) : Infinity;
 }
 
-/** When the history of what is shown begins; null while unknown. */
-function historyMs(p: Panel): number | null {
+/** When the history of what is shown begins, by the list as it is here; null while unknown. */
+function listedMs(p: Panel): number | null {
   const list = instruments.peek() ?? [];
   const name = p.wanted.peek()?.instrument;
   const coin = p.isCoin.peek() ? p.instrument.peek()?.coin : undefined;
@@ -55,8 +55,15 @@ function historyMs(p: Panel): number | null {
   return known.length > 0 ? Math.min(...known) : null;
 }
 
+/** The same; where `timeMs` lies before, the list is read again: history may have been added. */
+async function historyMs(p: Panel, timeMs: number): Promise<number | null> {
+  const start = listedMs(p);
+  if (start !== null && timeMs < start) await refreshInstruments();
+  return listedMs(p);
+}
+
 function tooEarly(p: Panel): string {
-  const start = historyMs(p);
+  const start = listedMs(p);
   const { zone } = p.query.peek();
   const since = start === null ? '' : ` (history starts ${formatTime(start, zone)}${zone === 'utc' ? ' UTC' : ''})`;
   return `No data are stored that early${since}.`;
@@ -118,16 +125,17 @@ class Traveller {
   private async fetch(picture: Picture, live: HeatMatrix, atMs: number): Promise<void> {
     const { panel } = this;
     this.asked?.abort();
-    const start = historyMs(panel);
-    if (start !== null && atMs < start + live.grid.stepMs) {
-      trouble.value = tooEarly(panel);
-      return;
-    }
     const asked = new AbortController();
     this.asked = asked;
     loading.value++;
     try {
       const { stepMs } = live.grid;
+      const start = await historyMs(panel, atMs - stepMs);
+      if (asked.signal.aborted) return;
+      if (start !== null && atMs < start + stepMs) {
+        trouble.value = tooEarly(panel);
+        return;
+      }
       const end = Math.min(atMs + rangeMs(panel, live) / 2, live.timeMs(complete(panel, live)));
       const window = await fetchWindow(picture, Math.floor(end / stepMs) * stepMs, asked.signal);
       const { t0Ms, columns, stepMs: step } = window.header;
@@ -137,7 +145,7 @@ class Traveller {
       if (asked.signal.aborted) return;
       if (error instanceof ApiError) {
         const { status, title, detail } = error.problem;
-        trouble.value = status === 404 && atMs < (start ?? Infinity) ? tooEarly(panel) : `${title}. ${detail ?? ''}`;
+        trouble.value = status === 404 ? tooEarly(panel) : `${title}. ${detail ?? ''}`;
       } else trouble.value = `The server sent something unreadable: ${String(error)}`;
     } finally {
       loading.value--;
@@ -161,15 +169,15 @@ export function step(columns: number): boolean {
 }
 
 /** Half a window before the first moment of this one. */
-export function earlier(): void {
+export async function earlier(): Promise<void> {
   const p = active.peek();
   const past = p.past.peek();
   if (!past) return;
   const [first, last] = past.span;
-  const start = historyMs(p);
-  const to = first - (last - first) / 2;
-  if (start !== null && first <= start + 2 * past.shown.grid.stepMs) trouble.value = tooEarly(p);
-  else goTo(Math.max(to, (start ?? -Infinity) + past.shown.grid.stepMs), 'push');
+  const { stepMs } = past.shown.grid;
+  const start = await historyMs(p, first - 2 * stepMs);
+  if (start !== null && first <= start + 2 * stepMs) trouble.value = tooEarly(p);
+  else goTo(Math.max(first - (last - first) / 2, (start ?? -Infinity) + stepMs), 'push');
 }
 
 export function backToLive(): void {

@@ -223,7 +223,7 @@ export function Scrubber() {
       )}
       <div class="travel-bar">
         <Transport />
-        <button type="button" class="button" data-name="earlier" title="The window before this one" onClick={earlier}>
+        <button type="button" class="button" data-name="earlier" title="The window before this one" onClick={() => void earlier()}>
           ‹ Earlier
         </button>
         <Track />
