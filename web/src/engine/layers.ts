@@ -11,7 +11,7 @@ import { groupOf, type Bubble, type Tape } from './tape';
 import { FONT, type ChartTheme } from './theme';
 
 /** Width of what is not known from which it is named [CSS px]. */
-const UNKNOWN_LEAST = 260;
+const UNKNOWN_LEAST = 110;
 
 /** Heat under the candles; steps without data are hatched. */
 export class HeatLayer extends Layer {

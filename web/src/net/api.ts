@@ -63,17 +63,19 @@ export interface ExactColumn {
   readonly short_usd: readonly number[];
 }
 
+/** The column at a time; `asOfMs` is where its window ends, null is now. */
 export function fetchColumn(
   { instrument, exchanges, model, range, step, bins, scale }: Subscription,
   timeMs: number,
-  priceMin: number,
-  priceMax: number,
+  [priceMin, priceMax]: readonly [number, number],
+  asOfMs: number | null,
   signal: AbortSignal,
 ): Promise<ExactColumn> {
   const facts = { instrument, model, range, bins, scale, t: timeMs, price_min: priceMin, price_max: priceMax };
   const q = new URLSearchParams(Object.entries(facts).map(([key, value]) => [key, String(value)]));
   if (step !== null) q.set('step', step);
   if (exchanges !== null) q.set('exchanges', exchanges);
+  if (asOfMs !== null) q.set('as_of_ms', String(asOfMs));
   return getJson(`column?${q.toString()}`, signal);
 }
 

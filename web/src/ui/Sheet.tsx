@@ -2,12 +2,12 @@
 
 import { dialog } from '../state/page';
 import { toggleTravel } from '../state/travel';
+import { PaletteControl, ThemeControl } from './Colors';
 import { usePanel } from './context';
 import {
   LogPriceToggle,
   ModelControl,
   ModelLine,
-  PaletteControl,
   ProfileToggle,
   RangeControl,
   RealisedToggle,
@@ -42,6 +42,7 @@ export function Sheet() {
       <StepControl />
       <h3>Colors</h3>
       <div class="row">
+        <ThemeControl />
         <ScaleControl />
         <PaletteControl />
       </div>
