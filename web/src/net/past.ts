@@ -9,6 +9,10 @@ import type { LiquidationRow, Subscription } from './ws';
 const PAGE_ROWS = 1000;
 const PAGES_MOST = 5;
 
+export function realisedOf({ event_ms, price, notional_usd, position_side }: LiquidationRow): Realised {
+  return { timeMs: event_ms, price, usd: notional_usd, side: position_side };
+}
+
 /** The window of a picture which ends at a time: nothing later is in it. */
 export async function fetchWindow(
   picture: Subscription,
@@ -41,9 +45,5 @@ export async function fetchTape(
     if (reply.rows.length < PAGE_ROWS) break;
     until = reply.rows[reply.rows.length - 1].event_ms;
   }
-  return rows
-    .reverse()
-    .map(({ event_ms, price, notional_usd, position_side }) => ({
-      timeMs: event_ms, price, usd: notional_usd, side: position_side,
-    }));
+  return rows.reverse().map(realisedOf);
 }

@@ -14,7 +14,7 @@ import { Player, SPEEDS, type Speed } from '../engine/player';
 import { Replay } from '../engine/replay';
 import { formatTime } from '../engine/axis';
 import { ApiError } from '../net/api';
-import { fetchTape, fetchWindow } from '../net/past';
+import { fetchTape, fetchWindow, realisedOf } from '../net/past';
 import type { Picture } from './live';
 import { instruments, nowMs, refreshInstruments } from './page';
 import { active, panels, type Panel } from './panel';
@@ -79,8 +79,19 @@ function rangeMs(p: Panel, m: HeatMatrix): number {
 class Traveller {
   private key: string | null = null;
   private asked: AbortController | null = null;
+  /** Whether the window is a copy of the live one. */
+  private copied = false;
+  private readonly stopHearing: () => void;
 
-  constructor(private readonly panel: Panel) {}
+  constructor(private readonly panel: Panel) {
+    // The live tape comes after the picture: a copy takes in what it missed, and hides what is new.
+    this.stopHearing = panel.onLiquidations((rows) => {
+      const past = panel.past.peek();
+      if (!past || !this.copied) return;
+      if (rows === null) past.tape.clear();
+      else past.tape.add(rows.map(realisedOf));
+    });
+  }
 
   /** Show the moment; fetches its window where there is none yet. */
   go(atMs: number): void {
@@ -99,13 +110,14 @@ class Traveller {
     const columns = complete(panel, live);
     if (this.within([live.timeMs(1), live.timeMs(columns)], atMs) || atMs > live.timeMs(columns)) {
       this.asked?.abort();
-      const rows = panel.tape.all().filter((row) => row.timeMs < live.timeMs(columns));
-      this.show(new Replay(live.snapshot(columns), rows), picture, atMs);
+      this.copied = true;
+      this.show(new Replay(live.snapshot(columns), panel.tape.all()), picture, atMs);
     } else void this.fetch(picture, live, atMs);
   }
 
   stop(): void {
     this.asked?.abort();
+    this.stopHearing();
   }
 
   private within([first, last]: readonly [number, number], atMs: number): boolean {
@@ -140,7 +152,9 @@ class Traveller {
       const window = await fetchWindow(picture, Math.floor(end / stepMs) * stepMs, asked.signal);
       const { t0Ms, columns, stepMs: step } = window.header;
       const rows = await fetchTape(picture, t0Ms, t0Ms + columns * step, asked.signal);
-      if (!asked.signal.aborted) this.show(new Replay(window, rows), picture, atMs);
+      if (asked.signal.aborted) return;
+      this.copied = false;
+      this.show(new Replay(window, rows), picture, atMs);
     } catch (error) {
       if (asked.signal.aborted) return;
       if (error instanceof ApiError) {
