@@ -21,6 +21,7 @@ def open_page(page: Page, query: str = "") -> None:
 
 
 def enter(page: Page) -> None:
+    expect(page.locator(".price strong")).to_have_text(re.compile(r"\d"))
     page.keyboard.press("w")
     expect(page.get_by_test_id("travel")).to_be_visible()
     expect(page.get_by_test_id("as-of").first).to_be_visible()
