@@ -68,6 +68,13 @@ export interface ChartEvents {
   readonly onPaint: () => void;
 }
 
+/** The sub-panes, as the chart sees them: they come late, in a chunk of their own. */
+export interface PaneHost {
+  setMatrix(matrix: HeatMatrix | null): void;
+  columnChanged(): void;
+  dispose(): void;
+}
+
 export class HeatChart {
   private readonly chart: IChartApi;
   private readonly series: ISeriesApi<'Candlestick'>;
@@ -82,6 +89,7 @@ export class HeatChart {
   private profileWanted = true;
   private cursor: Cursor | null = null;
   private room: Room = FULL_ROOM;
+  private panes: PaneHost | null = null;
 
   constructor(
     private readonly container: HTMLElement,
@@ -124,10 +132,13 @@ export class HeatChart {
     const before = this.matrix;
     const range = this.chart.timeScale().getVisibleLogicalRange();
     const live = this.atLive();
+    // Their times are of the old columns: gone before there are others.
+    this.panes?.setMatrix(null);
     this.matrix = matrix;
     const { heatLayer, bubbleLayer, profileLayer, pinLayer } = this;
     for (const layer of [heatLayer, bubbleLayer, profileLayer, pinLayer]) layer.setMatrix(matrix);
     this.setCandles();
+    this.panes?.setMatrix(matrix);
     this.layoutProfile();
     if (!matrix) return;
     if (fit || !before || !range) this.fit();
@@ -153,7 +164,17 @@ export class HeatChart {
       this.heat.columnChanged(column);
       this.series.update(this.bar(this.matrix, column), column < this.matrix.width - 1);
     }
+    this.panes?.columnChanged();
     this.heatLayer.requestUpdate();
+  }
+
+  /** Hang sub-panes under the heat; `null` takes them away. */
+  setPanes<T extends PaneHost>(make: ((chart: IChartApi) => T) | null): T | null {
+    this.panes?.dispose();
+    const panes = make && make(this.chart);
+    this.panes = panes;
+    panes?.setMatrix(this.matrix);
+    return panes;
   }
 
   setZone(zone: Zone): void {
@@ -291,6 +312,7 @@ export class HeatChart {
   }
 
   dispose(): void {
+    this.setPanes(null);
     this.chart.remove();
     this.heat.dispose();
   }
@@ -305,6 +327,7 @@ export class HeatChart {
         fontFamily: FONT,
         fontSize: 11,
         attributionLogo: true,
+        panes: { separatorColor: COLORS.border, separatorHoverColor: 'rgba(148, 163, 184, 0.25)' },
       },
       grid: { vertLines: { color: COLORS.grid }, horzLines: { color: COLORS.grid } },
       crosshair: {

@@ -31,14 +31,14 @@ interface Attached {
   readonly requestUpdate: () => void;
 }
 
-interface Scope {
+export interface Scope {
   readonly context: CanvasRenderingContext2D;
   readonly bitmapSize: { readonly width: number; readonly height: number };
   readonly horizontalPixelRatio: number;
   readonly verticalPixelRatio: number;
 }
 
-abstract class Layer implements ISeriesPrimitive<Time> {
+export abstract class Layer implements ISeriesPrimitive<Time> {
   protected attachedTo: Attached | null = null;
   private readonly views: readonly IPrimitivePaneView[];
 
@@ -98,6 +98,24 @@ abstract class Layer implements ISeriesPrimitive<Time> {
   }
 }
 
+/** The pattern of steps about which nothing is known. */
+export function hatching(context: CanvasRenderingContext2D): CanvasPattern {
+  const size = 8;
+  const canvas = document.createElement('canvas');
+  canvas.width = canvas.height = size;
+  const c = canvas.getContext('2d')!;
+  c.fillStyle = 'rgba(130, 140, 160, 0.10)';
+  c.fillRect(0, 0, size, size);
+  c.strokeStyle = 'rgba(170, 180, 200, 0.28)';
+  c.beginPath();
+  for (const shift of [-size, 0, size]) {
+    c.moveTo(shift, size);
+    c.lineTo(shift + size, 0);
+  }
+  c.stroke();
+  return context.createPattern(canvas, 'repeat')!;
+}
+
 /** Heat under the candles; steps without data are hatched. */
 export class HeatLayer extends Layer {
   private matrix: HeatMatrix | null = null;
@@ -131,27 +149,9 @@ export class HeatLayer extends Layer {
       const from = t;
       while (t + 1 < end && matrix.isGap(t + 1)) t++;
       const x = view.originX + from * view.columnWidth;
-      context.fillStyle = this.pattern(context);
+      context.fillStyle = this.hatch ??= hatching(context);
       context.fillRect(x, 0, (t + 1 - from) * view.columnWidth, view.height);
     }
-  }
-
-  private pattern(context: CanvasRenderingContext2D): CanvasPattern {
-    if (this.hatch) return this.hatch;
-    const size = 8;
-    const canvas = document.createElement('canvas');
-    canvas.width = canvas.height = size;
-    const c = canvas.getContext('2d')!;
-    c.fillStyle = 'rgba(130, 140, 160, 0.10)';
-    c.fillRect(0, 0, size, size);
-    c.strokeStyle = 'rgba(170, 180, 200, 0.28)';
-    c.beginPath();
-    for (const shift of [-size, 0, size]) {
-      c.moveTo(shift, size);
-      c.lineTo(shift + size, 0);
-    }
-    c.stroke();
-    return (this.hatch = context.createPattern(canvas, 'repeat')!);
   }
 }
 

@@ -1,0 +1,63 @@
+/** The kinds of sub-panes: how each is drawn, scaled and labeled; and their colors. */
+
+import { formatUsd } from '../format';
+import type { PaneColors, PaneLook } from './paneLayer';
+
+export type PaneKind = 'oi' | 'funding' | 'volume' | 'cvd' | 'rsi' | 'liq';
+
+/** What is fixed for a kind: its shape, its scale, its labels. */
+export interface Spec {
+  readonly shape: PaneLook['shape'];
+  readonly guides: readonly number[];
+  /** Values which the scale must hold; null keeps to the data. */
+  readonly holds: readonly [number, number] | null;
+  /** Whether the axis labels the newest value. */
+  readonly labeled: boolean;
+  readonly minMove: number;
+  readonly format: (value: number) => string;
+}
+
+/** Signed rate of one funding interval: "+0.0100 %". */
+export function formatRate(rate: number): string {
+  const text = Math.abs(rate * 100).toFixed(4);
+  const sign = Number(text) === 0 ? '' : rate < 0 ? '−' : '+';
+  return `${sign}${text} %`;
+}
+
+/** The axis has little room: three decimals, more only where the rates are that small. */
+function axisRate(rate: number): string {
+  const percent = rate * 100;
+  return `${percent.toFixed(Math.abs(percent) >= 0.0095 || percent === 0 ? 3 : 4).replace('-', '−')} %`;
+}
+
+const usd = { minMove: 1, format: formatUsd } as const;
+
+export const SPECS: Readonly<Record<PaneKind, Spec>> = {
+  oi: { shape: 'line', guides: [], holds: null, labeled: true, ...usd },
+  funding: { shape: 'step', guides: [0], holds: [0, 0], labeled: true, minMove: 1e-6, format: axisRate },
+  volume: { shape: 'bars', guides: [], holds: [0, 0], labeled: false, ...usd },
+  cvd: { shape: 'line', guides: [0], holds: null, labeled: true, ...usd },
+  rsi: {
+    ...{ shape: 'line', guides: [30, 70], holds: [25, 75], labeled: true },
+    ...{ minMove: 0.1, format: (value: number) => value.toFixed(1) },
+  },
+  liq: { shape: 'mirror', guides: [], holds: [0, 0], labeled: false, minMove: 1, format: (v) => formatUsd(Math.abs(v)) },
+};
+
+/** Colors of every pane, for one theme. */
+export type PanePalette = Readonly<Record<PaneKind, PaneColors>>;
+
+const GUIDE = 'rgba(148, 163, 184, 0.4)';
+const LONG = '#56b4f9';
+const SHORT = '#ff9f43';
+
+/** Colors of the dark theme. Above zero funding is paid by longs, below by shorts. */
+export const DARK_PANES: PanePalette = {
+  oi: { line: '#6ee7b7', up: '', down: '', guide: GUIDE },
+  funding: { line: '#98a2b3', up: LONG, down: SHORT, guide: GUIDE },
+  volume: { line: '#98a2b3', up: '#f8fafc', down: '#ff4d8d', guide: GUIDE },
+  cvd: { line: '#c4a7ff', up: '', down: '', guide: GUIDE },
+  rsi: { line: '#f2d16b', up: '', down: '', guide: GUIDE },
+  // The way the price went: shorts are liquidated by a rise, longs by a fall.
+  liq: { line: '#98a2b3', up: SHORT, down: LONG, guide: GUIDE },
+};
