@@ -5,15 +5,14 @@
  * state to the pixel read back, so that rasterization is inside.
  */
 
+import type { HeatChart } from './engine/chart';
 import { cvd, rsi } from './engine/indicators';
 import { HeatMatrix } from './engine/matrix';
 import { DARK_PANES, SPECS, type PaneKind } from './engine/paneKinds';
 import type { PaneColumns } from './engine/paneLayer';
 import { PaneStack } from './engine/panes';
 import { decodeSnapshot, gunzip, HEADER_BYTES, type Snapshot } from './net/codec';
-import { applyColumn, pictureMode, shown, showMatrix } from './state/live';
-import { setQuery } from './state/query';
-import { chart } from './state/view';
+import { panels } from './state/panel';
 
 declare global {
   interface Window {
@@ -103,7 +102,7 @@ function paneColumns(m: HeatMatrix): Record<PaneKind, PaneColumns> {
 }
 
 /** `&panes=6`: as many sub-panes under the heat. */
-function startPanes(m: HeatMatrix, count: number): void {
+function startPanes(chart: HeatChart | null, m: HeatMatrix, count: number): void {
   const kinds = (Object.keys(SPECS) as PaneKind[]).slice(0, count);
   const none = (): void => undefined;
   let stack: PaneStack | null = null;
@@ -112,7 +111,7 @@ function startPanes(m: HeatMatrix, count: number): void {
     for (const [kind, of] of Object.entries(columns)) stack?.setColumns(kind as PaneKind, of);
   };
   const events = { onColumns: fill, onHover: none, onPlaces: none, onResized: none };
-  chart.value?.setPanes((api) => (stack = new PaneStack(api, DARK_PANES, events)));
+  chart?.setPanes((api) => (stack = new PaneStack(api, DARK_PANES, events)));
   stack!.setKinds(kinds, {});
   fill(true);
 }
@@ -168,17 +167,18 @@ export function startBench(size: string): void {
   const [w, h] = size.split('x').map(Number);
   const snapshot = makeUp(Math.min(w || 1440, 8192), Math.min(h || 400, 2000));
   const matrix = new HeatMatrix(snapshot);
-  pictureMode.value = 'simulated';
-  shown.value = 'bench';
-  showMatrix(matrix);
-  startPanes(matrix, Number(new URLSearchParams(window.location.search).get('panes')));
+  const panel = panels.peek()[0];
+  panel.pictureMode.value = 'simulated';
+  panel.shown.value = 'bench';
+  panel.showMatrix(matrix);
+  startPanes(panel.chart.value, matrix, Number(new URLSearchParams(window.location.search).get('panes')));
   window.liqheatBench = {
       pan: (n: number) =>
         time(n, (i) => {
           const shift = (i % 2 ? -1 : 1) * matrix.width * 0.05;
-          chart.value!.setRange(shift, matrix.width + shift);
+          panel.chart.value!.setRange(shift, matrix.width + shift);
         }),
-      threshold: (n: number) => time(n, (i) => setQuery({ lo: 0.01 + 0.005 * (i % 20) }, 'replace')),
+      threshold: (n: number) => time(n, (i) => panel.set({ lo: 0.01 + 0.005 * (i % 20) }, 'replace')),
       append: (n: number) => {
         const codes = matrix.column(matrix.width - 1).slice();
         const { close } = matrix.candles;
@@ -186,7 +186,7 @@ export function startBench(size: string): void {
           const price = close[matrix.width - 1];
           const candle = [price, price * 1.001, price * 0.999, price, 1] as const;
           const seq = 0;
-          applyColumn({ kind: 'append', seq, column: matrix.width + matrix.dropped, candle, codes });
+          panel.takeColumn({ kind: 'append', seq, column: matrix.width + matrix.dropped, candle, codes });
         });
       },
       decode: async (n: number) => {

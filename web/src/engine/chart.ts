@@ -27,10 +27,12 @@ import {
 import { formatPrice } from '../format';
 import { formatTime, priceDecimals, tickLabel, type Zone } from './axis';
 import { Heat } from './backend';
+import { BandLayer, type BandStyle } from './bands';
 import type { HeatKind } from './heat';
 import { BubbleLayer, HeatLayer, PinLayer, ProfileLayer } from './layers';
-import { withRoom, type HeatMatrix } from './matrix';
-import type { ProfileStyle } from './profile';
+import { withRoom, type HeatMatrix, type Side } from './matrix';
+import type { Profile } from './profile';
+import type { ProfileStyle } from './strip';
 import { FULL_ROOM, roomAround, type Room } from './room';
 import type { Bubble, Tape } from './tape';
 
@@ -65,6 +67,8 @@ export interface ChartEvents {
   readonly onCursor: (cursor: Cursor | null) => void;
   readonly onClick: (cursor: Cursor) => void;
   readonly onAtLive: (atLive: boolean) => void;
+  /** The time in sight changed [ms]; only while there are columns. */
+  readonly onTimeRange: (fromMs: number, toMs: number) => void;
   readonly onPaint: () => void;
 }
 
@@ -83,10 +87,12 @@ export class HeatChart {
   private readonly profileLayer: ProfileLayer;
   private readonly bubbleLayer: BubbleLayer;
   private readonly pinLayer = new PinLayer();
+  private readonly bandLayer = new BandLayer(() => BAND_STYLE);
   private matrix: HeatMatrix | null = null;
   private zone: Zone = 'utc';
   private decimals = 2;
   private profileWanted = true;
+  private side: Side | null = null;
   private cursor: Cursor | null = null;
   private room: Room = FULL_ROOM;
   private panes: PaneHost | null = null;
@@ -114,6 +120,7 @@ export class HeatChart {
     this.heatLayer = new HeatLayer(this.heat, events.onPaint);
     this.profileLayer = new ProfileLayer(() => PROFILE_STYLE);
     this.series.attachPrimitive(this.heatLayer);
+    this.series.attachPrimitive(this.bandLayer);
     this.bubbleLayer = new BubbleLayer(tape, BUBBLE_STYLE);
     this.series.attachPrimitive(this.bubbleLayer);
     this.series.attachPrimitive(this.profileLayer);
@@ -123,7 +130,11 @@ export class HeatChart {
       const cursor = this.read(event);
       if (cursor) events.onClick(cursor);
     });
-    this.chart.timeScale().subscribeVisibleLogicalRangeChange(() => events.onAtLive(this.atLive()));
+    this.chart.timeScale().subscribeVisibleLogicalRangeChange((range) => {
+      events.onAtLive(this.atLive());
+      const { matrix } = this;
+      if (range && matrix) events.onTimeRange(matrix.timeMs(range.from), matrix.timeMs(range.to));
+    });
     this.chart.timeScale().subscribeSizeChange(() => this.layoutProfile());
   }
 
@@ -135,8 +146,10 @@ export class HeatChart {
     // Their times are of the old columns: gone before there are others.
     this.panes?.setMatrix(null);
     this.matrix = matrix;
-    const { heatLayer, bubbleLayer, profileLayer, pinLayer } = this;
-    for (const layer of [heatLayer, bubbleLayer, profileLayer, pinLayer]) layer.setMatrix(matrix);
+    matrix?.showSide(this.side);
+    const { heatLayer, bandLayer, bubbleLayer, profileLayer, pinLayer } = this;
+    const layers = [heatLayer, bandLayer, bubbleLayer, profileLayer, pinLayer];
+    for (const layer of layers) layer.setMatrix(matrix);
     this.setCandles();
     this.panes?.setMatrix(matrix);
     this.layoutProfile();
@@ -190,6 +203,30 @@ export class HeatChart {
   setProfile(visible: boolean): void {
     this.profileWanted = visible;
     this.layoutProfile();
+  }
+
+  /** Show the profile split by tier or exchange; null is by side. */
+  setSplit(split: Profile | null): void {
+    this.profileLayer.setSplit(split);
+  }
+
+  /** The profile under a point of the pane [CSS px]; null outside of its strip. */
+  profileAt(x: number): Profile | null {
+    return x >= this.paneSize().width - PROFILE_WIDTH ? this.profileLayer.shown : null;
+  }
+
+  /** Lines at round distances from the last price. */
+  setBands(visible: boolean): void {
+    this.bandLayer.visible = visible;
+    this.bandLayer.requestUpdate();
+  }
+
+  /** Draw the cells of one side only, null both; the data stay whole. */
+  setSide(side: Side | null): void {
+    this.side = side;
+    if (!this.matrix?.showSide(side)) return;
+    this.heat.setMatrix(this.matrix);
+    this.heatLayer.requestUpdate();
   }
 
   setBubbles(visible: boolean): void {
@@ -265,6 +302,16 @@ export class HeatChart {
 
   setRange(from: number, to: number): void {
     this.chart.timeScale().setVisibleLogicalRange({ from: from as Logical, to: to as Logical });
+  }
+
+  /** Show the time from `fromMs` to `toMs`, unless it is what is in sight. */
+  setTimeRange(fromMs: number, toMs: number): void {
+    const { matrix } = this;
+    const range = this.chart.timeScale().getVisibleLogicalRange();
+    if (!matrix || !range) return;
+    const column = (ms: number): number => (ms - matrix.startMs) / matrix.grid.stepMs;
+    const [from, to] = [column(fromMs), column(toMs)];
+    if (Math.abs(from - range.from) > 0.01 || Math.abs(to - range.to) > 0.01) this.setRange(from, to);
   }
 
   /** Move the keyboard cursor by columns and bins; starts at the last price. */
@@ -433,5 +480,12 @@ const PROFILE_STYLE: ProfileStyle = {
   background: 'rgba(9, 12, 18, 0.92)',
   border: COLORS.border,
   text: COLORS.text,
+  font: FONT,
+};
+
+const BAND_STYLE: BandStyle = {
+  line: 'rgba(226, 232, 240, 0.4)',
+  text: '#cbd5e1',
+  ground: 'rgba(9, 12, 18, 0.72)',
   font: FONT,
 };

@@ -8,7 +8,7 @@
  */
 
 import type { HeatView } from './heat';
-import { Layer, hatching, type Scope } from './layers';
+import { Layer, hatching, type Scope } from './layer';
 import type { HeatMatrix } from './matrix';
 
 export type Shape = 'line' | 'step' | 'bars' | 'mirror';
