@@ -95,7 +95,7 @@ function paneColumns(m: HeatMatrix): Record<PaneKind, PaneColumns> {
     oi: { main: make(() => (level *= 1 + (rnd() - 0.5) * 0.004)) },
     funding: { main: make((t) => 1e-4 * Math.sin(Math.floor(t / 480)) + 3e-5) },
     volume: { main: volume },
-    cvd: { main: cvd(volume, volume.map((usd) => usd * (0.4 + 0.2 * rnd()))) },
+    cvd: { main: cvd(volume.map((usd) => usd * rnd()), volume.map((usd) => usd * rnd())) },
     rsi: { main: rsi(m.candles.close, m.width) },
     liq: { main: liquidated(), down: liquidated() },
   };

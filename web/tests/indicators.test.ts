@@ -47,12 +47,11 @@ describe('rsi', () => {
 
 describe('cvd', () => {
   test('sums buys less sells', () => {
-    // 60 bought of 100 traded is +20; 10 of 50 is -30.
-    expect([...cvd(Float64Array.of(100, 50), Float64Array.of(60, 10))]).toEqual([20, -10]);
+    expect([...cvd(Float64Array.of(60, 10), Float64Array.of(40, 40))]).toEqual([20, -10]);
   });
 
   test('an unknown split is no value, and not 0 in the sum', () => {
-    const out = cvd(Float64Array.of(100, 80, 50, NaN), Float64Array.of(60, NaN, 10, 5));
+    const out = cvd(Float64Array.of(60, NaN, 10, 5), Float64Array.of(40, 30, 40, NaN));
     expect(known(out)).toEqual([20, null, -10, null]);
   });
 });

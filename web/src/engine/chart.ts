@@ -354,6 +354,12 @@ export class HeatChart {
     return this.heat.kind;
   }
 
+  /** The box of all panes with their axes. */
+  get element(): HTMLElement {
+    return this.container;
+  }
+
+  /** The pane of the heat. */
   paneSize(): { width: number; height: number } {
     return { width: this.chart.timeScale().width(), height: this.chart.panes()[0].getHeight() };
   }

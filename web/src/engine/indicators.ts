@@ -67,13 +67,12 @@ export function rsi(close: ArrayLike<number>, width: number, period: number = RS
  *
  * A step whose split is unknown has no value; the sum goes on after it without what it held.
  */
-export function cvd(traded: Float64Array, takerBuy: Float64Array): Float64Array {
-  const out = new Float64Array(traded.length).fill(NaN);
+export function cvd(takerBuy: Float64Array, takerSell: Float64Array): Float64Array {
+  const out = new Float64Array(takerBuy.length).fill(NaN);
   let sum = 0;
   for (let t = 0; t < out.length; t++) {
-    const delta = 2 * takerBuy[t] - traded[t];
-    if (Number.isNaN(delta)) continue;
-    out[t] = sum += delta;
+    const delta = takerBuy[t] - takerSell[t];
+    if (!Number.isNaN(delta)) out[t] = sum += delta;
   }
   return out;
 }

@@ -61,3 +61,17 @@ export const DARK_PANES: PanePalette = {
   // The way the price went: shorts are liquidated by a rise, longs by a fall.
   liq: { line: '#98a2b3', up: SHORT, down: LONG, guide: GUIDE },
 };
+
+/** What the heat keeps at least of the chart's height. */
+export const HEAT_SHARE = 0.55;
+/** A legend's line and room for a curve below it [CSS px]. */
+const LEAST_HEIGHT = 42;
+/** Below this width a chart is a phone's, or one of several: two panes are what it can hold. */
+const NARROW = 600;
+const NARROW_MOST = 2;
+
+/** How many panes a chart of this size can hold. */
+export function capacity(width: number, height: number): number {
+  const room = Math.max(1, Math.floor(((1 - HEAT_SHARE) * height) / LEAST_HEIGHT));
+  return Math.min(room, width < NARROW ? NARROW_MOST : Infinity);
+}

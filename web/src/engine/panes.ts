@@ -25,7 +25,7 @@ import type {
 import { extent, lastKnown } from './indicators';
 import type { PaneHost } from './chart';
 import type { HeatMatrix } from './matrix';
-import { SPECS, type PaneKind, type PanePalette } from './paneKinds';
+import { HEAT_SHARE, SPECS, type PaneKind, type PanePalette } from './paneKinds';
 import { PaneLayer, type PaneColumns } from './paneLayer';
 
 /** Where a pane lies in the chart's box [CSS px]. */
@@ -53,24 +53,13 @@ export interface PaneEvents {
 
 export type Shares = Readonly<Partial<Record<PaneKind, number>>>;
 
-/** What the heat keeps at least, and what a pane gets while there is room [CSS px]. */
-const HEAT_SHARE = 0.55;
+/** What a pane gets while there is room [CSS px]. */
 const USUAL_HEIGHT = 96;
-const LEAST_HEIGHT = 42;
-/** Below this width a chart is a phone's, or one of several: two panes are what it can hold. */
-const NARROW = 600;
-const NARROW_MOST = 2;
 /** Room for the legend's line above the values, and below them [CSS px]. */
 const MARGINS = { above: 20, below: 3 } as const;
 const SCALE = { ensureEdgeTickMarksVisible: false, entireTextOnly: true, scaleMargins: { top: 0, bottom: 0 } } as const;
 /** A share which moved by less was rounded, not dragged. */
 const DRAGGED = 0.006;
-
-/** How many panes a chart of this size can hold. */
-export function capacity(width: number, height: number): number {
-  const room = Math.max(1, Math.floor(((1 - HEAT_SHARE) * height) / LEAST_HEIGHT));
-  return Math.min(room, width < NARROW ? NARROW_MOST : Infinity);
-}
 
 /** Heights of the panes as shares of the chart's; remembered ones as far as the heat allows. */
 export function sharesOf(kinds: readonly PaneKind[], remembered: Shares, height: number): number[] {

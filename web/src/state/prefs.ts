@@ -2,14 +2,19 @@
 
 import { signal } from '@preact/signals';
 
+import type { Shares } from '../engine/panes';
+
 export interface Prefs {
   /** Single-key shortcuts (WCAG 2.1.4 asks for a switch). */
   readonly keys: boolean;
   readonly lastSymbol: string;
+  /** Sub-panes of the last choice, and their heights as shares of the chart's. */
+  readonly subpanes: string;
+  readonly paneShares: Shares;
 }
 
 const STORE = 'liqheat.prefs';
-const DEFAULT_PREFS: Prefs = { keys: true, lastSymbol: '' };
+const DEFAULT_PREFS: Prefs = { keys: true, lastSymbol: '', subpanes: '', paneShares: {} };
 
 function read(): Prefs {
   try {
