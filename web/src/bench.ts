@@ -8,7 +8,7 @@
 import type { HeatChart } from './engine/chart';
 import { cvd, rsi } from './engine/indicators';
 import { HeatMatrix } from './engine/matrix';
-import { DARK_PANES, SPECS, type PaneKind } from './engine/paneKinds';
+import { SPECS, type PaneKind } from './engine/paneKinds';
 import type { PaneColumns } from './engine/paneLayer';
 import { PaneStack } from './engine/panes';
 import { decodeSnapshot, gunzip, HEADER_BYTES, type Snapshot } from './net/codec';
@@ -111,7 +111,7 @@ function startPanes(chart: HeatChart | null, m: HeatMatrix, count: number): void
     for (const [kind, of] of Object.entries(columns)) stack?.setColumns(kind as PaneKind, of);
   };
   const events = { onColumns: fill, onHover: none, onPlaces: none, onResized: none };
-  chart?.setPanes((api) => (stack = new PaneStack(api, DARK_PANES, events)));
+  chart?.setPanes((api, theme) => (stack = new PaneStack(api, theme, events)));
   stack!.setKinds(kinds, {});
   fill(true);
 }

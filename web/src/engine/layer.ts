@@ -18,6 +18,7 @@ import type {
 } from 'lightweight-charts';
 
 import type { HeatView } from './heat';
+import type { ChartTheme } from './theme';
 
 type Target = Parameters<IPrimitivePaneRenderer['draw']>[0];
 
@@ -96,14 +97,14 @@ export abstract class Layer implements ISeriesPrimitive<Time> {
 }
 
 /** The pattern of steps about which nothing is known. */
-export function hatching(context: CanvasRenderingContext2D): CanvasPattern {
+export function hatching(context: CanvasRenderingContext2D, { fill, line }: ChartTheme['hatch']): CanvasPattern {
   const size = 8;
   const canvas = document.createElement('canvas');
   canvas.width = canvas.height = size;
   const c = canvas.getContext('2d')!;
-  c.fillStyle = 'rgba(130, 140, 160, 0.10)';
+  c.fillStyle = fill;
   c.fillRect(0, 0, size, size);
-  c.strokeStyle = 'rgba(170, 180, 200, 0.28)';
+  c.strokeStyle = line;
   c.beginPath();
   for (const shift of [-size, 0, size]) {
     c.moveTo(shift, size);

@@ -8,14 +8,16 @@ import type { HeatMatrix } from './matrix';
 import { buildProfile, type Profile } from './profile';
 import { drawProfile, type ProfileStyle } from './strip';
 import { groupOf, type Bubble, type Tape } from './tape';
+import type { ChartTheme } from './theme';
 
 /** Heat under the candles; steps without data are hatched. */
 export class HeatLayer extends Layer {
   private matrix: HeatMatrix | null = null;
-  private hatch: CanvasPattern | null = null;
+  private hatch: { readonly line: string; readonly pattern: CanvasPattern } | null = null;
 
   constructor(
     private readonly renderer: HeatRenderer,
+    private readonly theme: () => ChartTheme,
     private readonly onPaint: () => void,
   ) {
     super('bottom');
@@ -42,9 +44,15 @@ export class HeatLayer extends Layer {
       const from = t;
       while (t + 1 < end && matrix.isGap(t + 1)) t++;
       const x = view.originX + from * view.columnWidth;
-      context.fillStyle = this.hatch ??= hatching(context);
+      context.fillStyle = this.pattern(context);
       context.fillRect(x, 0, (t + 1 - from) * view.columnWidth, view.height);
     }
+  }
+
+  private pattern(context: CanvasRenderingContext2D): CanvasPattern {
+    const { hatch } = this.theme();
+    if (this.hatch?.line !== hatch.line) this.hatch = { line: hatch.line, pattern: hatching(context, hatch) };
+    return this.hatch.pattern;
   }
 }
 
@@ -91,12 +99,6 @@ export class ProfileLayer extends Layer {
   }
 }
 
-export interface BubbleStyle {
-  readonly long: string;
-  readonly short: string;
-  readonly edge: string;
-}
-
 /** Side of the cells which bubbles are summed over, and their radii [CSS px]. */
 const BUBBLE_CELL = 14;
 const BUBBLE_RADIUS = [2, 11] as const;
@@ -118,7 +120,7 @@ export class BubbleLayer extends Layer {
 
   constructor(
     private readonly tape: Tape,
-    private readonly style: BubbleStyle,
+    private readonly theme: () => ChartTheme,
   ) {
     super('normal');
   }
@@ -163,6 +165,7 @@ export class BubbleLayer extends Layer {
   }
 
   private draw({ context, horizontalPixelRatio: ratio }: Scope, side: 'long' | 'short'): void {
+    const style = this.theme().bubbles;
     context.beginPath();
     for (const { x, y, r, bubble } of this.marks) {
       if (bubble.side !== side) continue;
@@ -174,10 +177,10 @@ export class BubbleLayer extends Layer {
     }
     context.lineWidth = 2 * ratio;
     context.lineJoin = 'round';
-    context.strokeStyle = this.style.edge;
+    context.strokeStyle = style.edge;
     context.stroke();
     context.globalAlpha = 0.85;
-    context.fillStyle = this.style[side];
+    context.fillStyle = style[side];
     context.fill();
     context.globalAlpha = 1;
   }
@@ -188,7 +191,7 @@ export class PinLayer extends Layer {
   pin: { readonly timeMs: number; readonly price: number } | null = null;
   private matrix: HeatMatrix | null = null;
 
-  constructor() {
+  constructor(private readonly theme: () => ChartTheme) {
     super('normal');
   }
 
@@ -204,13 +207,14 @@ export class PinLayer extends Layer {
     const y = view.yOf(this.pin.price);
     const r = 5 * scope.horizontalPixelRatio;
     const { context } = scope;
+    const { pin } = this.theme();
     context.beginPath();
     context.arc(x, y, r, 0, 2 * Math.PI);
     context.lineWidth = 3 * scope.horizontalPixelRatio;
-    context.strokeStyle = 'rgba(6, 8, 12, 0.9)';
+    context.strokeStyle = pin.halo;
     context.stroke();
     context.lineWidth = 1.5 * scope.horizontalPixelRatio;
-    context.strokeStyle = '#ffffff';
+    context.strokeStyle = pin.ring;
     context.stroke();
   }
 }

@@ -1,7 +1,9 @@
 /** The kinds of sub-panes: how each is drawn, scaled and labeled; and their colors. */
 
 import { formatUsd } from '../format';
+import type { HeatMatrix } from './matrix';
 import type { PaneColors, PaneLook } from './paneLayer';
+import type { ChartTheme } from './theme';
 
 export type PaneKind = 'oi' | 'funding' | 'volume' | 'cvd' | 'rsi' | 'liq';
 
@@ -44,23 +46,30 @@ export const SPECS: Readonly<Record<PaneKind, Spec>> = {
   liq: { shape: 'mirror', guides: [], holds: [0, 0], labeled: false, minMove: 1, format: (v) => formatUsd(Math.abs(v)) },
 };
 
-/** Colors of every pane, for one theme. */
-export type PanePalette = Readonly<Record<PaneKind, PaneColors>>;
-
-const GUIDE = 'rgba(148, 163, 184, 0.4)';
-const LONG = '#56b4f9';
-const SHORT = '#ff9f43';
-
-/** Colors of the dark theme. Above zero funding is paid by longs, below by shorts. */
-export const DARK_PANES: PanePalette = {
-  oi: { line: '#6ee7b7', up: '', down: '', guide: GUIDE },
-  funding: { line: '#98a2b3', up: LONG, down: SHORT, guide: GUIDE },
-  volume: { line: '#98a2b3', up: '#f8fafc', down: '#ff4d8d', guide: GUIDE },
-  cvd: { line: '#c4a7ff', up: '', down: '', guide: GUIDE },
-  rsi: { line: '#f2d16b', up: '', down: '', guide: GUIDE },
-  // The way the price went: shorts are liquidated by a rise, longs by a fall.
-  liq: { line: '#98a2b3', up: SHORT, down: LONG, guide: GUIDE },
+/** Hues which only the panes have, a set a theme. */
+const HUES: Readonly<Record<ChartTheme['name'], Record<'oi' | 'cvd' | 'rsi' | 'guide', string>>> = {
+  dark: { oi: '#6ee7b7', cvd: '#c4a7ff', rsi: '#f2d16b', guide: 'rgba(148, 163, 184, 0.4)' },
+  light: { oi: '#0a7f56', cvd: '#6d3fc0', rsi: '#8a6100', guide: 'rgba(71, 85, 105, 0.45)' },
 };
+
+/** Colors of a pane. Above zero funding is paid by longs, below by shorts. */
+export function paneColors(kind: PaneKind, theme: ChartTheme): PaneColors {
+  const { guide, ...hues } = HUES[theme.name];
+  const line = kind === 'oi' || kind === 'cvd' || kind === 'rsi' ? hues[kind] : theme.muted;
+  const { candles, longBar, shortBar, hatch } = theme;
+  if (kind === 'volume') return { line, up: candles.up, down: candles.down, guide, hatch };
+  // Upwards as the price went: a rise liquidates shorts.
+  const [up, down] = kind === 'liq' ? [shortBar, longBar] : [longBar, shortBar];
+  return { line, up, down, guide, hatch };
+}
+
+/** The sub-panes as the chart sees them: they come late, in a chunk of their own. */
+export interface PaneHost {
+  setMatrix(matrix: HeatMatrix | null): void;
+  columnChanged(): void;
+  setTheme(theme: ChartTheme): void;
+  dispose(): void;
+}
 
 /** What the heat keeps at least of the chart's height. */
 export const HEAT_SHARE = 0.55;

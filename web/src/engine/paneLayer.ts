@@ -10,6 +10,7 @@
 import type { HeatView } from './heat';
 import { Layer, hatching, type Scope } from './layer';
 import type { HeatMatrix } from './matrix';
+import type { ChartTheme } from './theme';
 
 export type Shape = 'line' | 'step' | 'bars' | 'mirror';
 
@@ -26,6 +27,8 @@ export interface PaneColors {
   readonly up: string;
   readonly down: string;
   readonly guide: string;
+  /** Steps about which nothing is known. */
+  readonly hatch: ChartTheme['hatch'];
 }
 
 /** What a pane looks like apart from its values. */
@@ -80,10 +83,16 @@ export class PaneLayer extends Layer {
   private hatch: CanvasPattern | null = null;
 
   constructor(
-    public look: PaneLook,
+    private look: PaneLook,
     private readonly onPaint: () => void,
   ) {
     super('normal');
+  }
+
+  setLook(look: PaneLook): void {
+    this.look = look;
+    this.hatch = null;
+    this.requestUpdate();
   }
 
   setMatrix(matrix: HeatMatrix | null): void {
@@ -122,7 +131,7 @@ export class PaneLayer extends Layer {
       if (!unknown(t)) continue;
       const from = t;
       while (t + 1 < end && unknown(t + 1)) t++;
-      context.fillStyle = this.hatch ??= hatching(context);
+      context.fillStyle = this.hatch ??= hatching(context, this.look.colors.hatch);
       context.fillRect(view.originX + from * view.columnWidth, 0, (t + 1 - from) * view.columnWidth, view.height);
     }
   }

@@ -23,10 +23,10 @@ import type {
 } from 'lightweight-charts';
 
 import { extent, lastKnown } from './indicators';
-import type { PaneHost } from './chart';
 import type { HeatMatrix } from './matrix';
-import { HEAT_SHARE, SPECS, type PaneKind, type PanePalette } from './paneKinds';
+import { HEAT_SHARE, SPECS, paneColors, type PaneHost, type PaneKind } from './paneKinds';
 import { PaneLayer, type PaneColumns } from './paneLayer';
+import type { ChartTheme } from './theme';
 
 /** Where a pane lies in the chart's box [CSS px]. */
 export interface PanePlace {
@@ -90,7 +90,7 @@ export class PaneStack implements PaneHost {
 
   constructor(
     private readonly chart: IChartApi,
-    private palette: PanePalette,
+    private theme: ChartTheme,
     private readonly events: PaneEvents,
   ) {
     chart.subscribeCrosshairMove(this.onCrosshair);
@@ -134,12 +134,12 @@ export class PaneStack implements PaneHost {
     if (pane) this.setColumnsOf(pane, columns);
   }
 
-  setPalette(palette: PanePalette): void {
-    this.palette = palette;
+  setTheme(theme: ChartTheme): void {
+    this.theme = theme;
     for (const { kind, layer, series } of this.panes) {
-      layer.look = { ...SPECS[kind], colors: palette[kind] };
-      series.applyOptions({ color: palette[kind].line });
-      layer.requestUpdate();
+      const colors = paneColors(kind, theme);
+      layer.setLook({ ...SPECS[kind], colors });
+      series.applyOptions({ color: colors.line });
     }
   }
 
@@ -150,11 +150,12 @@ export class PaneStack implements PaneHost {
 
   private add(kind: PaneKind): Pane {
     const spec = SPECS[kind];
-    const layer = new PaneLayer({ ...spec, colors: this.palette[kind] }, () => this.onPaint());
+    const colors = paneColors(kind, this.theme);
+    const layer = new PaneLayer({ ...spec, colors }, () => this.onPaint());
     const series = this.chart.addCustomSeries(
       HOLDER,
       {
-        color: this.palette[kind].line,
+        color: colors.line,
         lastValueVisible: spec.labeled,
         priceLineVisible: false,
         priceFormat: { type: 'custom', minMove: spec.minMove, formatter: spec.format },

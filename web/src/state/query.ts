@@ -21,7 +21,7 @@ export const RANGES = ['12h', '24h', '48h', '3d', '1w', '2w', '1M', '3M', '6M', 
 export const STEPS = ['1m', '5m', '15m', '30m', '1h', '2h', '4h', '6h', '12h', '1d'] as const;
 export const MODELS = ['auto', 'sharp', 'zones', 'calibrated'] as const;
 export const TRANSFERS = ['sqrt', 'linear', 'log'] as const;
-export const PALETTES = ['viridis', 'inferno', 'cividis'] as const;
+export const PALETTES = ['viridis', 'cividis', 'inferno', 'mako', 'greys'] as const;
 export const PANELS_MOST = 4;
 
 /** Sub-panes under the heat, in the order in which a menu names them. */

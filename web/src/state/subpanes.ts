@@ -13,7 +13,7 @@ import { batch, computed, effect, signal, untracked, type ReadonlySignal } from 
 import type { HeatChart } from '../engine/chart';
 import { align, cvd, rsi } from '../engine/indicators';
 import type { HeatMatrix } from '../engine/matrix';
-import { DARK_PANES, capacity, type PaneKind } from '../engine/paneKinds';
+import { capacity, type PaneKind } from '../engine/paneKinds';
 import type { PaneColumns } from '../engine/paneLayer';
 import { PaneStack, type Hover, type PanePlace } from '../engine/panes';
 import type { Series, SeriesColumns } from '../net/series';
@@ -102,8 +102,8 @@ export class Subpanes {
 
   private hang(chart: HeatChart): () => void {
     chart.setPanes(
-      (api) =>
-        (this.stack = new PaneStack(api, DARK_PANES, {
+      (api, theme) =>
+        (this.stack = new PaneStack(api, theme, {
           onColumns: (all) => this.onColumns(all),
           onHover: (hover) => (this.hover.value = hover),
           onPlaces: (places) => (this.places.value = places),

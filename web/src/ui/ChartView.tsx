@@ -5,6 +5,7 @@ import { useEffect, useRef } from 'preact/hooks';
 
 import { HeatChart } from '../engine/chart';
 import type { HeatKind } from '../engine/heat';
+import { chartTheme } from '../engine/theme';
 import { splitSymbol } from '../format';
 import { lead, linkCursor, linkTime, take } from '../state/linked';
 import { announcement } from '../state/page';
@@ -12,10 +13,14 @@ import { active, panels, removePanel, type Panel } from '../state/panel';
 import { usePanel } from './context';
 import { MODEL_TEXT } from './controls';
 import { Close } from './icons';
+import { lazy } from './lazy';
 import { Legend } from './Legend';
 import { Banners, Busy, ModeBadge, Overlay, Watermark } from './States';
 import { CAPTION } from './StatusBar';
 import { PinnedTooltip, Tooltip } from './Tooltip';
+
+/** Fetched with the first sub-pane that is shown. */
+const SubPanes = lazy(() => import('./SubPanes').then((m) => m.SubPanes));
 
 const FIRST_PICTURE = 'liqheat:first-picture';
 
@@ -38,6 +43,7 @@ function wire(engine: HeatChart, p: Panel): () => void {
       fitted = m ? key : null;
     }),
     effect(() => engine.setLut(p.lut.value)),
+    effect(() => engine.setTheme(chartTheme(p.look.value.theme, p.look.value.palette))),
     effect(() => engine.setZone(p.query.value.zone)),
     effect(() => engine.setLogPrice(p.query.value.logPrice)),
     effect(() => engine.setProfile(p.query.value.profile)),
@@ -151,6 +157,7 @@ export function ChartView() {
           tabindex={0}
           aria-label={`${name}. Arrow keys move the cursor, Enter pins it, T opens a table.`}
         />
+        {p.query.value.sub !== '' && <SubPanes />}
         <Watermark />
         <div class="stage-badge">
           <ModeBadge />

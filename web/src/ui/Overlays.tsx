@@ -2,6 +2,7 @@
 
 import { Compare } from './Compare';
 import { About, Help, Levels } from './Dialogs';
+import { PaneMenu } from './PaneMenu';
 import { Sheet } from './Sheet';
 import { SymbolPicker } from './SymbolPicker';
 
@@ -11,6 +12,7 @@ export function Overlays() {
       <SymbolPicker />
       <Sheet />
       <Levels />
+      <PaneMenu />
       <Compare />
       <Help />
       <About />

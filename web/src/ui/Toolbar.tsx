@@ -16,7 +16,7 @@ import {
   StepControl,
   ZoneToggle,
 } from './controls';
-import { Chevron, Columns, Info, Keyboard, Mark, Sliders, Table } from './icons';
+import { Chevron, Columns, Info, Keyboard, Mark, Panes, Sliders, Table } from './icons';
 import { ModeBadge } from './States';
 import { LinkChip } from './StatusBar';
 
@@ -90,6 +90,9 @@ export function Toolbar() {
           <LogPriceToggle />
           <ZoneToggle />
         </span>
+        <IconButton label="Panes: open interest, funding, volume … (P)" name="panes">
+          <Panes />
+        </IconButton>
         <IconButton label="Compare side by side (C)" name="compare">
           <Columns />
         </IconButton>
