@@ -67,7 +67,8 @@ export function fetchSeries(
 export function merged(held: Series, recent: Series): Series | null {
   if (held.step_ms !== recent.step_ms || held.start_ms.length === 0 || recent.start_ms.length === 0) return null;
   const at = (recent.start_ms[0] - held.start_ms[0]) / held.step_ms;
-  if (!Number.isInteger(at) || at < 0 || at > held.start_ms.length) return null;
+  if (!Number.isInteger(at) || at > held.start_ms.length) return null;
+  if (at < 0) return recent;
   const from = Math.max(0, at + recent.start_ms.length - KEPT);
   const columns = COLUMNS.map((name) => [name, [...held[name].slice(from, at), ...recent[name]]]);
   // Notes and completeness of the whole window are the whole's: the recent part knows less.

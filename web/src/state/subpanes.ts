@@ -11,50 +11,14 @@
 import { batch, computed, effect, signal, untracked, type ReadonlySignal } from '@preact/signals';
 
 import type { HeatChart } from '../engine/chart';
-import { align, cvd, rsi } from '../engine/indicators';
-import type { HeatMatrix } from '../engine/matrix';
+import { rsi } from '../engine/indicators';
+import { columnsOf, drawn, type Columns } from '../engine/paneColumns';
 import { capacity, type PaneKind } from '../engine/paneKinds';
-import type { PaneColumns } from '../engine/paneLayer';
 import { PaneStack, type Hover, type PanePlace } from '../engine/panes';
-import type { Series, SeriesColumns } from '../net/series';
 import type { Panel } from './panel';
 import { prefs, setPrefs } from './prefs';
 import { subpanesOf } from './query';
 import { SeriesFeed } from './series';
-
-/** Values of every pane by column of the matrix; NaN is unknown. */
-export interface Columns {
-  readonly oi: Float64Array;
-  /** Instruments in the sum of open interest. */
-  readonly oiOf: Float64Array;
-  readonly funding: Float64Array;
-  readonly volume: Float64Array;
-  readonly takerBuy: Float64Array;
-  readonly takerSell: Float64Array;
-  readonly cvd: Float64Array;
-  readonly longs: Float64Array;
-  readonly shorts: Float64Array;
-}
-
-export function columnsOf(series: Series, m: HeatMatrix): Columns {
-  const on = (name: keyof SeriesColumns): Float64Array => align({ startMs: series.start_ms, values: series[name] }, m);
-  const takerBuy = on('taker_buy_usd');
-  const takerSell = on('taker_sell_usd');
-  return {
-    oi: on('open_interest_usd'),
-    oiOf: on('open_interest_of'),
-    funding: on('funding_rate'),
-    volume: on('qty_usd'),
-    ...{ takerBuy, takerSell, cvd: cvd(takerBuy, takerSell) },
-    longs: on('liquidated_long_usd'),
-    shorts: on('liquidated_short_usd'),
-  };
-}
-
-/** What a pane draws: shorts' liquidations upwards and longs' downwards, as the price went. */
-export function drawn(kind: Exclude<PaneKind, 'rsi'>, columns: Columns): PaneColumns {
-  return kind === 'liq' ? { main: columns.shorts, down: columns.longs } : { main: columns[kind] };
-}
 
 export class Subpanes {
   readonly feed: SeriesFeed;

@@ -1,10 +1,10 @@
 /** Words of the sub-panes: their names, what they say at a column, and why they are empty. Pure. */
 
 import { lastKnown } from '../engine/indicators';
+import type { Columns } from '../engine/paneColumns';
 import { formatRate, type PaneKind } from '../engine/paneKinds';
 import { formatUsd } from '../format';
 import type { Series } from '../net/series';
-import type { Columns } from '../state/subpanes';
 
 export interface PaneName {
   readonly name: string;
