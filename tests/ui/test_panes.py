@@ -9,7 +9,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import FloatRect, Locator, Page, expect
 
 from tests.ui.test_states import axe, open_page
 
@@ -23,18 +23,18 @@ def legend(page: Page, kind: str) -> Locator:
     return page.locator(f".pane-legend[data-pane={kind}]")
 
 
-def pane_box(page: Page, index: int) -> dict[str, float]:
+def pane_box(page: Page, index: int) -> FloatRect:
     """Return the screen box of the canvas of a pane; 0 is the heat."""
-    cell = page.locator(".chart table tr:has(td:nth-child(3))").nth(index).locator("td").nth(1)
+    cell = (
+        page.locator(".chart table tr:has(td:nth-child(3))").nth(index).locator("td").nth(1)
+    )
     box = cell.bounding_box()
     assert box
-    return dict(box)
+    return box
 
 
 def pixels(page: Page, index: int) -> NDArray[Any]:
-    box = pane_box(page, index)
-    clip = {k: box[k] for k in ("x", "y", "width", "height")}
-    png = page.screenshot(clip=clip)
+    png = page.screenshot(clip=pane_box(page, index))
     return np.asarray(
         255 * matplotlib.image.imread(io.BytesIO(png), format="png")[..., :3], np.float64
     )
@@ -98,7 +98,9 @@ def test_the_crosshair_reads_every_pane_at_one_time(page: Page, fake: Any) -> No
     expect(page.get_by_test_id("tooltip")).to_have_count(0)
     expect(legend(page, "oi")).to_contain_text("$1.03B")
     box = tip.bounding_box()
-    assert box and box["y"] > heat["y"] and box["y"] + box["height"] <= first["y"]
+    assert box
+    assert box["y"] > heat["y"]
+    assert box["y"] + box["height"] <= first["y"]
     # A click there pins nothing: it has no price.
     page.mouse.click(x, first["y"] + first["height"] / 2)
     expect(page.get_by_test_id("pinned")).to_have_count(0)
@@ -121,11 +123,12 @@ def test_unknown_is_a_hole_and_each_side_has_its_way(page: Page, fake: Any) -> N
     page.mouse.move((left + right) / 2, box["y"] + 30)
     expect(legend(page, "oi")).to_contain_text("unknown")
     page.mouse.move(0, 0)
-    line = near(pixels(page, 1)[20:], OPEN_INTEREST).any(axis=0)
+    line: NDArray[Any] = np.any(near(pixels(page, 1)[20:], OPEN_INTEREST), axis=0)
     a, b = int(left - box["x"]), int(right - box["x"])
     assert not line[a + 4 : b - 3].any()  # no line over what nobody measured
     # (a thin line between two rows of pixels is fainter than its color)
-    assert line[40 : a - 3].mean() > 0.7 and line[b + 4 : b + 60].mean() > 0.7
+    assert line[40 : a - 3].mean() > 0.7
+    assert line[b + 4 : b + 60].mean() > 0.7
     image = pixels(page, 2)[20:]
     longs, shorts = (np.flatnonzero(near(image, of).any(axis=1)) for of in (LONGS, SHORTS))
     assert len(longs) > len(shorts) > 0  # 7 million of longs against 2 of shorts
@@ -152,7 +155,9 @@ def test_says_why_a_pane_is_empty(page: Page, fake: Any, console: list[str]) -> 
     console[:] = [line for line in console if "503" not in line]
 
 
-def test_live_columns_ask_for_the_newest_hours_only(page: Page, fake: Any, wire: Any) -> None:
+def test_live_columns_ask_for_the_newest_hours_only(
+    page: Page, fake: Any, wire: Any
+) -> None:
     open_page(page, "?sub=oi,rsi")
     expect(legend(page, "rsi")).to_contain_text("50.0")
     expect(legend(page, "oi")).to_contain_text("$1.12B")
@@ -176,7 +181,8 @@ def test_the_heat_keeps_its_share_and_a_drag_is_remembered(page: Page, fake: Any
     assert min(pane["height"] for pane in panes) > 40
     for i, kind in enumerate(ALL.split(",")):
         box = legend(page, kind).bounding_box()
-        assert box and panes[i]["y"] <= box["y"] <= panes[i]["y"] + 6
+        assert box
+        assert panes[i]["y"] <= box["y"] <= panes[i]["y"] + 6
     rects = """() => ['.heat-canvas', '.chart table td canvas'].map((of) => {
         const { x, y, width, height } = document.querySelector(of).getBoundingClientRect();
         return [x, y, width, height];
@@ -197,11 +203,14 @@ def test_the_heat_keeps_its_share_and_a_drag_is_remembered(page: Page, fake: Any
     expect(legend(page, "oi")).to_contain_text("$1.12B")
     assert abs(pane_box(page, 1)["height"] - after["height"]) < 4
     kept = json.loads(page.evaluate("localStorage.getItem('liqheat.prefs')"))
-    assert kept["subpanes"] == "" and 0.1 < kept["paneShares"]["oi"] < 0.3
+    assert kept["subpanes"] == ""
+    assert 0.1 < kept["paneShares"]["oi"] < 0.3
 
 
 @pytest.mark.parametrize("width", [1440, 390])
-def test_axe_finds_nothing_with_panes_and_their_menu(page: Page, fake: Any, width: int) -> None:
+def test_axe_finds_nothing_with_panes_and_their_menu(
+    page: Page, fake: Any, width: int
+) -> None:
     page.set_viewport_size({"width": width, "height": 844})
     open_page(page, f"?sub={ALL}")
     expect(legend(page, "oi")).to_contain_text("$1.12B")
