@@ -56,7 +56,7 @@ def column_x(page: Page, column: int) -> float:
 def test_a_pane_is_switched_and_the_address_bar_says_so(page: Page, fake: Any) -> None:
     open_page(page)
     assert fake.series_asked == []
-    page.keyboard.press("p")
+    page.keyboard.press("i")
     menu = page.get_by_role("dialog", name="Panes")
     menu.get_by_role("checkbox", name="Open interest").check()
     menu.get_by_role("checkbox", name="RSI").check()
@@ -218,7 +218,7 @@ def test_axe_finds_nothing_with_panes_and_their_menu(
     assert (legend(page, "volume").count() == 1) == (width > 600)
     assert axe(page) == []
     if width > 600:
-        page.keyboard.press("p")
+        page.keyboard.press("i")
     else:
         page.locator("[data-name=controls]").click()
     switches = page.get_by_role("group", name="Panes under the heatmap")

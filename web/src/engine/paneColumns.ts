@@ -36,5 +36,7 @@ export function columnsOf(series: Series, m: Steps): Columns {
 
 /** What a pane draws: shorts' liquidations upwards and longs' downwards, as the price went. */
 export function drawn(kind: Exclude<PaneKind, 'rsi'>, columns: Columns): PaneColumns {
-  return kind === 'liq' ? { main: columns.shorts, down: columns.longs } : { main: columns[kind] };
+  if (kind === 'liq') return { main: columns.shorts, down: columns.longs };
+  // With one contract more in the sum it jumps without anybody trading: no line leads there.
+  return kind === 'oi' ? { main: columns.oi, of: columns.oiOf } : { main: columns[kind] };
 }

@@ -19,6 +19,8 @@ export interface PaneColumns {
   readonly main: Float64Array;
   /** `mirror`: what is drawn downwards, as positive numbers. */
   readonly down?: Float64Array;
+  /** `line`: a number by column; where it changes the line is broken. */
+  readonly of?: Float64Array;
 }
 
 export interface PaneColors {
@@ -117,7 +119,7 @@ export class PaneLayer extends Layer {
     };
     this.drawUnknown(brush, columns);
     drawGuides(brush, look);
-    if (look.shape === 'line') drawLine(brush, columns.main, look.colors.line);
+    if (look.shape === 'line') drawLine(brush, columns, look.colors.line);
     else if (look.shape === 'step') drawSteps(brush, columns.main, look.colors);
     else if (look.shape === 'bars') drawVolume(brush, columns.main, matrix, look.colors);
     else drawMirror(brush, columns, look.colors);
@@ -178,13 +180,22 @@ function tracePoint({ context, y, groups }: Brush, column: Float64Array, group: 
   return true;
 }
 
-function drawLine(brush: Brush, column: Float64Array, color: string): void {
+/** Whether the line goes on into a group: what it adds up is what was added up before. */
+function goesOn(of: Float64Array | undefined, { size }: Groups, group: number): boolean {
+  if (!of) return true;
+  const from = Math.max(1, group * size);
+  for (let t = from; t < Math.min(of.length, from + size); t++) if (of[t] !== of[t - 1]) return false;
+  return true;
+}
+
+function drawLine(brush: Brush, { main, of }: PaneColumns, color: string): void {
   const { context, view, ratio, groups } = brush;
   const width = view.columnWidth * groups.size;
   context.beginPath();
   let joined = false;
   for (let g = groups.first; g < groups.end; g++) {
-    joined = tracePoint(brush, column, g, view.originX + (g + 0.5) * width, joined);
+    const on = joined && goesOn(of, groups, g);
+    joined = tracePoint(brush, main, g, view.originX + (g + 0.5) * width, on);
   }
   context.lineWidth = 1.5 * ratio;
   context.lineJoin = 'round';

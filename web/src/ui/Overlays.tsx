@@ -5,6 +5,10 @@ import { About, Help, Levels } from './Dialogs';
 import { PaneMenu } from './PaneMenu';
 import { Sheet } from './Sheet';
 import { SymbolPicker } from './SymbolPicker';
+import { startPaper } from './paper';
+import './contrast.css';
+
+startPaper();
 
 export function Overlays() {
   return (
