@@ -22,6 +22,7 @@ import type { HeatMatrix } from './matrix';
 import type { Moved } from './replay';
 import type { ChartTheme } from './theme';
 
+/** Of a candle too narrow for a body the border is drawn: it carries the color. */
 export function candleColors({ candles, priceLine }: ChartTheme): CandlestickSeriesPartialOptions {
   const { up, down, upBody } = candles;
   return {

@@ -7,26 +7,24 @@
  */
 
 import {
-  ColorType,
-  CrosshairMode,
   PriceScaleMode,
   createChart,
   type IChartApi,
   type ISeriesApi,
   type Logical,
   type MouseEventParams,
-  type TickMarkType,
-  type Time,
 } from 'lightweight-charts';
 
 import { formatPrice } from '../format';
-import { formatTime, priceDecimals, tickLabel, type Zone } from './axis';
+import { priceDecimals, type Zone } from './axis';
 import { Heat } from './backend';
 import { BandLayer } from './bands';
 import { CandleBars, barTime, candleColors } from './candles';
 import type { HeatKind } from './heat';
 import { BubbleLayer, HeatLayer, PinLayer, ProfileLayer } from './layers';
 import { withRoom, type HeatMatrix, type Side } from './matrix';
+import { chartOptions, colorOptions, timeOptions } from './options';
+import type { PaneHost } from './paneKinds';
 import type { Profile } from './profile';
 import type { ProfileStyle } from './strip';
 import type { Moved } from './replay';
@@ -76,6 +74,7 @@ export class HeatChart {
   private side: Side | null = null;
   private cursor: Cursor | null = null;
   private room: Room = FULL_ROOM;
+  private panes: PaneHost | null = null;
   private theme: ChartTheme = chartTheme('dark', 'viridis');
 
   constructor(
@@ -85,7 +84,7 @@ export class HeatChart {
     tape: Tape,
     renderer: HeatKind | null = null,
   ) {
-    this.chart = createChart(container, this.options());
+    this.chart = createChart(container, chartOptions(this.theme, this.zone, this.reducedMotion));
     this.heat = new Heat(container, () => this.heatLayer?.requestUpdate(), renderer);
     this.candles = new CandleBars(this.chart, {
       ...candleColors(this.theme),
@@ -122,12 +121,15 @@ export class HeatChart {
     const before = this.matrix;
     const range = this.chart.timeScale().getVisibleLogicalRange();
     const live = this.atLive();
+    // Their times are of the old columns: gone before there are others.
+    this.panes?.setMatrix(null);
     this.matrix = matrix;
     matrix?.showSide(this.side);
     const { heatLayer, bandLayer, bubbleLayer, profileLayer, pinLayer } = this;
     const layers = [heatLayer, bandLayer, bubbleLayer, profileLayer, pinLayer];
     for (const layer of layers) layer.setMatrix(matrix);
     this.candles.set(this.matrix);
+    this.panes?.setMatrix(matrix);
     this.layoutProfile();
     if (!matrix) return;
     if (fit || !before || !range) this.fit();
@@ -146,8 +148,9 @@ export class HeatChart {
   /** Other colors for all that is not heat; the heat's are in the table. */
   setTheme(theme: ChartTheme): void {
     this.theme = theme;
-    this.chart.applyOptions(this.colorOptions());
+    this.chart.applyOptions(colorOptions(this.theme));
     this.series.applyOptions(candleColors(this.theme));
+    this.panes?.setTheme(theme);
     this.heatLayer.requestUpdate(); // the layers share one repaint
   }
 
@@ -170,6 +173,7 @@ export class HeatChart {
       this.heat.columnChanged(column);
       this.candles.update(this.matrix, column);
     }
+    this.panes?.columnChanged();
     this.heatLayer.requestUpdate();
   }
 
@@ -191,6 +195,7 @@ export class HeatChart {
       this.candles.set(this.matrix);
       this.fitRoom();
     }
+    this.panes?.columnChanged();
     if (range) this.setRange(...this.followed(range, first));
     this.heatLayer.requestUpdate();
   }
@@ -201,9 +206,16 @@ export class HeatChart {
     this.bubblesChanged();
   }
 
+  /** Hang sub-panes under the heat; `null` takes them away. */
+  setPanes(make: ((chart: IChartApi, theme: ChartTheme) => PaneHost) | null): void {
+    this.panes?.dispose();
+    this.panes = make && make(this.chart, this.theme);
+    this.panes?.setMatrix(this.matrix);
+  }
+
   setZone(zone: Zone): void {
     this.zone = zone;
-    this.chart.applyOptions(this.timeOptions());
+    this.chart.applyOptions(timeOptions(this.theme, this.zone));
   }
 
   setLogPrice(log: boolean): void {
@@ -365,69 +377,24 @@ export class HeatChart {
     return this.heat.kind;
   }
 
+  /** The box of all panes with their axes. */
+  get element(): HTMLElement {
+    return this.container;
+  }
+
+  /** The pane of the heat. */
   paneSize(): { width: number; height: number } {
     return { width: this.chart.timeScale().width(), height: this.chart.panes()[0].getHeight() };
   }
 
   dispose(): void {
+    this.setPanes(null);
     this.chart.remove();
     this.heat.dispose();
   }
 
-  private options(): Parameters<typeof createChart>[1] {
-    const { layout, crosshair, rightPriceScale, ...colors } = this.colorOptions();
-    return {
-      ...colors,
-      autoSize: true,
-      layout: {
-        ...layout,
-        // The container has the color: the heat may lie under the chart.
-        background: { type: ColorType.Solid, color: 'transparent' },
-        fontFamily: FONT,
-        fontSize: 11,
-        attributionLogo: true,
-      },
-      crosshair: { ...crosshair, mode: CrosshairMode.Normal },
-      rightPriceScale: {
-        ...rightPriceScale,
-        scaleMargins: { top: 0, bottom: 0 },
-        ensureEdgeTickMarksVisible: true,
-      },
-      kineticScroll: { touch: !this.reducedMotion, mouse: false },
-      ...this.timeOptions(),
-    };
-  }
-
-  private colorOptions(): NonNullable<Parameters<typeof createChart>[1]> {
-    const { text, grid, border, crosshair, label } = this.theme;
-    const line = { color: crosshair, labelBackgroundColor: label };
-    return {
-      layout: { textColor: text },
-      grid: { vertLines: { color: grid }, horzLines: { color: grid } },
-      crosshair: { vertLine: line, horzLine: line },
-      rightPriceScale: { borderColor: border },
-      timeScale: { borderColor: border },
-    };
-  }
-
-  /** Of a candle too narrow for a body the border is drawn: it carries the color. */
   private profileStyle(): ProfileStyle {
     return { ...this.theme, width: PROFILE_WIDTH, background: this.theme.veil, font: FONT };
-  }
-
-  private timeOptions(): NonNullable<Parameters<typeof createChart>[1]> {
-    return {
-      localization: { timeFormatter: (time: Time) => formatTime((time as number) * 1000, this.zone) },
-      timeScale: {
-        borderColor: this.theme.border,
-        timeVisible: true,
-        secondsVisible: false,
-        minBarSpacing: 0.05,
-        enableConflation: true,
-        tickMarkFormatter: (time: Time, type: TickMarkType) =>
-          tickLabel(time as number, type, this.zone),
-      },
-    };
   }
 
   /** Columns on the time axis: those which are not known yet have their place there. */

@@ -20,6 +20,8 @@ import { CAPTION } from './StatusBar';
 import { PinnedTooltip, Tooltip } from './Tooltip';
 
 const AsOf = lazy(() => import('./Scrubber').then((m) => m.AsOf));
+/** Fetched with the first sub-pane that is shown. */
+const SubPanes = lazy(() => import('./SubPanes').then((m) => m.SubPanes));
 
 const FIRST_PICTURE = 'liqheat:first-picture';
 
@@ -158,6 +160,7 @@ export function ChartView() {
           tabindex={0}
           aria-label={`${name}. Arrow keys move the cursor, Enter pins it, T opens a table.`}
         />
+        {p.query.value.sub !== '' && <SubPanes />}
         <Watermark />
         <div class="stage-badge">
           <ModeBadge />

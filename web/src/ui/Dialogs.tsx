@@ -66,6 +66,7 @@ const KEYS: readonly (readonly [string, string])[] = [
   ['T', 'largest levels as a table'],
   ['D', 'dark, light, or as the system'],
   ['P', 'next palette'],
+  ['I', 'panes under the heatmap: open interest, funding, volume …'],
   ['C', 'another panel beside this one'],
   ['W', 'time travel: the map as it was known'],
   ['Space', 'play and pause the past'],
