@@ -6,7 +6,6 @@ import {
   binsPerBar,
   cumulativeAt,
   edgesOf,
-  maxPain,
   niceTicks,
   partsOf,
   priceAt,
@@ -135,34 +134,17 @@ describe('cumulative', () => {
 
 describe('max pain', () => {
   it('of longs lies below the price and of shorts above it: guides print it the wrong way round', () => {
-    const long = maxPain(map, 'long')!;
-    const short = maxPain(map, 'short')!;
+    const [long, short] = map.pains;
+    expect([long.side, short.side]).toEqual(['long', 'short']);
     expect(long.price).toBeLessThan(map.lastPrice);
     expect(short.price).toBeGreaterThan(map.lastPrice);
     expect(binAt(map, long.price)).toBe(4);
     expect(binAt(map, short.price)).toBe(15);
-    expect(long).toMatchObject({ usd: 30e6, cumulative: 33e6 });
+    expect(long).toMatchObject({ usd: 30e6, cumulativeUsd: 33e6 });
   });
 
-  it('is not taken in by levels on the wrong side', () => {
-    const wrong = toPriceMap(mapReply({ long: { 4: 1e6, 17: 99e6 }, short: { 15: 1e6, 2: 99e6 } }));
-    expect(maxPain(wrong, 'long')!.price).toBeLessThan(100);
-    expect(maxPain(wrong, 'short')!.price).toBeGreaterThan(100);
-  });
-
-  it('does not depend on the bins: half a percent of price is added up', () => {
-    const fine = { bins: 400, step: 0.0005 };
-    const spread: Record<number, number> = {};
-    for (let p = 60; p < 70; p++) spread[p] = 3e6;
-    const found = maxPain(toPriceMap(mapReply({ ...fine, long: { ...spread, 20: 20e6 }, short: {} })), 'long')!;
-    expect(found.usd).toBeCloseTo(30e6, 0);
-    expect(maxPain(toPriceMap(mapReply({ ...fine, long: {}, short: {} })), 'short')).toBeNull();
-  });
-
-  it('prefers the nearer of two equals', () => {
-    const equal = toPriceMap(mapReply({ long: { 3: 5e6, 7: 5e6 }, short: { 12: 5e6, 18: 5e6 } }));
-    expect(binAt(equal, maxPain(equal, 'long')!.price)).toBe(7);
-    expect(binAt(equal, maxPain(equal, 'short')!.price)).toBe(12);
+  it('is missing for a side without levels', () => {
+    expect(toPriceMap(mapReply({ long: {}, short: {} })).pains).toEqual([]);
   });
 });
 

@@ -10,14 +10,12 @@ import { formatPrice } from '../format';
 import {
   barsOf,
   binsPerBar,
-  maxPain,
   partsOf,
   priceAt,
   readAt,
   toPriceMap,
   xOf,
   type Grouping,
-  type Pain,
   type PriceView,
   type Reading,
 } from './bars';
@@ -113,10 +111,6 @@ export class BarChart {
   setChosen(price: number | null): void {
     this.chosen = price;
     this.drawCursor();
-  }
-
-  get pains(): readonly Pain[] {
-    return this.scene?.pains ?? [];
   }
 
   get parts(): Scene['parts'] {
@@ -228,10 +222,9 @@ export class BarChart {
     const parts = partsOf(this.reply, this.by);
     const bars = barsOf(map, parts, binsPerBar(map, view));
     const seen = bars.filter((bar) => bar.high > view.from && bar.low < view.to);
-    const pains = (['long', 'short'] as const).map((side) => maxPain(map, side)).filter((one) => one !== null);
     const ends = [readAt(map, bars, view.from), readAt(map, bars, view.to * 0.999999)];
     return {
-      ...{ map, parts, by: this.by, bars, pains, view, box, narrow },
+      ...{ map, parts, by: this.by, bars, view, box, narrow },
       barTop: Math.max(1, ...seen.map((bar) => bar.usd)),
       curveTop: Math.max(1, ...ends.map((end) => end.cumulative)),
       decimals: this.decimals,

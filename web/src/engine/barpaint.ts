@@ -7,10 +7,11 @@
  */
 
 import { formatPercent, formatPrice, formatUsd } from '../format';
-import { niceTicks, xOf, type Bar, type Pain, type Part, type PriceMap, type PriceView, type Reading } from './bars';
-import { hatchTile, styleOf, type BarTheme, type Hatch } from './barstyle';
+import { cumulativeAt, niceTicks, sideOf, xOf, type Bar, type Part, type PriceMap, type PriceView, type Reading } from './bars';
+import { hatchTile, stylesOf, type BarTheme, type Hatch } from './barstyle';
 import type { Grouping } from './bars';
 import type { Side } from './matrix';
+import type { PainPoint } from './maxpain';
 
 /** The pane within its axes. */
 export interface Box {
@@ -25,7 +26,6 @@ export interface Scene {
   readonly parts: readonly Part[];
   readonly by: Grouping;
   readonly bars: readonly Bar[];
-  readonly pains: readonly Pain[];
   readonly view: PriceView;
   readonly box: Box;
   /** Tops of the two scales [USD]. */
@@ -61,7 +61,8 @@ export function paintScene(pen: Pen, scene: Scene, width: number, height: number
   pen.clip();
   paintBars(pen, scene, ratio);
   for (const side of SIDES) paintCurve(pen, scene, side);
-  for (const pain of scene.pains) paintPain(pen, scene, pain);
+  for (const side of SIDES) nameCurve(pen, scene, side);
+  for (const pain of scene.map.pains) paintPain(pen, scene, pain);
   paintPrice(pen, scene);
   pen.restore();
   paintScales(pen, scene);
@@ -101,7 +102,11 @@ function paintGrid(pen: Pen, scene: Scene): void {
   pen.fillRect(box.left, bottom, box.width, 1);
 }
 
-/** Ticks are round: their zero decimals say nothing. */
+/** Ticks are round: their last zeros say nothing. */
+function roundUsd(usd: number): string {
+  return formatUsd(usd).replace(/(\.\d*?)0+(?=\D|$)/, '$1').replace(/\.(?=\D|$)/, '');
+}
+
 function shortPrice(price: number, decimals: number): string {
   return formatPrice(price, decimals).replace(/\.0+$/, '');
 }
@@ -118,8 +123,9 @@ function paintBars(pen: Pen, scene: Scene, ratio: number): void {
     }
     return tiles.get(hatch)!;
   };
+  const styles = stylesOf(scene.parts, scene.by, scene.theme);
   for (let k = 0; k < scene.parts.length; k++) {
-    const style = styleOf(scene.parts[k], scene.by, scene.theme);
+    const style = styles[k];
     const dim = scene.highlight !== null && scene.highlight !== scene.parts[k].id;
     pen.globalAlpha = dim ? 0.18 : 1;
     for (const side of SIDES) {
@@ -206,6 +212,20 @@ function paintCurve(pen: Pen, scene: Scene, side: Side): void {
   pen.setLineDash([]);
 }
 
+/** What a curve is, where it is highest: at its outer end. */
+function nameCurve(pen: Pen, scene: Scene, side: Side): void {
+  const { map, box, view, theme, narrow } = scene;
+  const end = side === 'long' ? view.from : view.to * 0.999999;
+  const share = side === 'long' ? 'longs ▼' : 'shorts ▲';
+  const usd = cumulativeAt(map, end);
+  if (usd <= 0 || sideOf(map, end) !== side) return;
+  const text = `${narrow ? '' : 'Cumulative '}${share} ${formatUsd(usd)}`;
+  const y = Math.max(box.top + 4, Math.min(box.top + box.height - 24, curveY(scene, usd) - 24));
+  const x = side === 'long' ? box.left + 4 : box.left + box.width - 4;
+  const look = { fill: theme.background, ink: theme[side], align: side === 'long' ? 'left' : 'right' } as const;
+  plate(pen, scene, text, x, y, look);
+}
+
 /** Text on a plate, so that it is read over anything; `x` is clamped into the pane. */
 function plate(
   pen: Pen,
@@ -241,7 +261,7 @@ function dashed(pen: Pen, x: number, top: number, bottom: number, color: string,
   pen.setLineDash([]);
 }
 
-function paintPain(pen: Pen, scene: Scene, pain: Pain): void {
+function paintPain(pen: Pen, scene: Scene, pain: PainPoint): void {
   const { box, theme, narrow, decimals, map } = scene;
   const x = atX(scene, pain.price);
   if (x < box.left || x > box.left + box.width) return;
@@ -281,11 +301,11 @@ function paintScales(pen: Pen, scene: Scene): void {
   };
   for (const usd of niceTicks(0, scene.barTop / BAR_SHARE, rows)) {
     const y = barY(scene, usd);
-    if (usd > 0 && y > box.top + 8) write(formatUsd(usd).replace(/\.0+(?=\D|$)/, ''), y, 'left');
+    if (usd > 0 && y > box.top + 8) write(roundUsd(usd), y, 'left');
   }
   for (const usd of niceTicks(0, scene.curveTop / CURVE_SHARE, rows)) {
     const y = curveY(scene, usd);
-    if (usd > 0 && y > box.top + 8) write(formatUsd(usd).replace(/\.0+(?=\D|$)/, ''), y, 'right');
+    if (usd > 0 && y > box.top + 8) write(roundUsd(usd), y, 'right');
   }
 }
 

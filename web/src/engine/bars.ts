@@ -7,15 +7,15 @@
  */
 
 import type { MapReply } from '../net/map';
+import { TIER, TIERS, tierOf } from './groups';
 import type { Side } from './matrix';
+import { maxPain, type PainPoint } from './maxpain';
 
 export const GROUPINGS = ['side', 'tier', 'exchange'] as const;
 export type Grouping = (typeof GROUPINGS)[number];
 
 /** A bar is at least this wide [CSS px]. */
 const BAR_PX = 4.5;
-/** Max pain is the densest stretch of this share of the price. */
-export const PAIN_SPAN = 0.005;
 
 export interface PriceMap {
   /** Edges of the bins, one more than bins, ascending [USD]. */
@@ -25,6 +25,8 @@ export interface PriceMap {
   readonly usd: Readonly<Record<Side, ArrayLike<number>>>;
   /** From the price outward, the bin included [USD]. */
   readonly cumulative: Readonly<Record<Side, ArrayLike<number>>>;
+  /** Of each side that has levels. */
+  readonly pains: readonly PainPoint[];
 }
 
 export interface Part {
@@ -47,7 +49,9 @@ export function edgesOf(centers: readonly number[]): Float64Array {
 }
 
 export function toPriceMap(reply: MapReply): PriceMap {
+  const { long, short } = maxPain(reply.price, reply.long_usd, reply.short_usd);
   return {
+    pains: [long, short].filter((one) => one !== null),
     edges: edgesOf(reply.price),
     lastPrice: reply.last_price,
     usd: { long: reply.long_usd, short: reply.short_usd },
@@ -71,15 +75,6 @@ function added(rows: readonly ArrayLike<number>[], n: number): Float64Array {
   return out;
 }
 
-/** Leverages as traders group them; the upper end is included. */
-export const TIER_GROUPS = [
-  { id: 'L1', label: '≤ 5×', most: 5 },
-  { id: 'L2', label: '6–10×', most: 10 },
-  { id: 'L3', label: '11–25×', most: 25 },
-  { id: 'L4', label: '26–50×', most: 50 },
-  { id: 'L5', label: '> 50×', most: Infinity },
-] as const;
-
 /** Measured levels, whose leverage nobody says; null where nothing is measured. */
 function measuredPart(reply: MapReply): Part | null {
   if (reply.measured.length === 0) return null;
@@ -90,11 +85,10 @@ function measuredPart(reply: MapReply): Part | null {
 
 function byTier(reply: MapReply): Part[] {
   const n = reply.price.length;
-  let below = 0;
-  return TIER_GROUPS.map(({ id, label, most }) => {
-    const rows = reply.tiers.filter(({ leverage }) => leverage > below && leverage <= most);
-    below = most;
-    return part(id, label, added(rows.map((row) => row.long_usd), n), added(rows.map((row) => row.short_usd), n));
+  return TIERS.map((tier) => {
+    const rows = reply.tiers.filter(({ leverage }) => tierOf(leverage) === tier);
+    const [long, short] = [rows.map((row) => row.long_usd), rows.map((row) => row.short_usd)];
+    return part(tier, TIER[tier].text, added(long, n), added(short, n));
   });
 }
 
@@ -215,46 +209,6 @@ export function cumulativeAt(map: PriceMap, price: number): number {
   return map.cumulative[side][p];
 }
 
-export interface Pain {
-  readonly side: Side;
-  /** Center of mass of the stretch [USD]. */
-  readonly price: number;
-  /** USD in the stretch. */
-  readonly usd: number;
-  /** USD from the price now to this price. */
-  readonly cumulative: number;
-}
-
-/**
- * Max pain of a side: the densest stretch of half a percent of price, at its center of mass.
- * The longs' lies below the price, the shorts' above it. Null where the side has no level.
- */
-export function maxPain(map: PriceMap, side: Side): Pain | null {
-  const { edges, lastPrice } = map;
-  const bins = edges.length - 1;
-  const values = map.usd[side];
-  const mine = (p: number): boolean =>
-    Math.sqrt(edges[p] * edges[p + 1]) < lastPrice === (side === 'long');
-  const size = Math.max(1, Math.round((bins * Math.log1p(PAIN_SPAN)) / Math.log(edges[bins] / edges[0])));
-  const usdOf = (p: number): number => (p >= 0 && p < bins && mine(p) ? values[p] : 0);
-  let best = 0;
-  let at = -1;
-  for (let p = 0, here = 0; p < bins; p++) {
-    here += usdOf(p) - usdOf(p - size);
-    // Of equals the one nearest to the price: it is met first.
-    const nearer = side === 'long' ? here >= best * (1 - 1e-12) : here > best * (1 + 1e-12);
-    if (here > 0 && nearer) [best, at] = [here, p];
-  }
-  if (at < 0) return null;
-  let [mass, usd] = [0, 0];
-  for (let p = at - size + 1; p <= at; p++) {
-    mass += usdOf(p) * Math.sqrt(edges[Math.max(0, p)] * edges[Math.max(0, p) + 1]);
-    usd += usdOf(p);
-  }
-  const price = mass / usd;
-  return { side, price, usd, cumulative: cumulativeAt(map, price) };
-}
-
 export interface Reading {
   readonly price: number;
   /** Of the price now, signed. */
@@ -281,6 +235,6 @@ export function niceTicks(low: number, high: number, count: number): number[] {
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((f) => f * power).find((one) => one >= raw * 0.999) ?? raw;
   const out: number[] = [];
-  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) out.push(k * step);
+  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) out.push(k * step + 0);
   return out;
 }

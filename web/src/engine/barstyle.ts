@@ -3,11 +3,10 @@
  * the canvas and the legend. Long and short are told by their place left and right of the
  * price, and by words.
  *
- * Colors differ in lightness along each list, so that they stay apart for color-blind eyes;
- * leverage runs from dark to bright (on a light ground from light to dark): more is stronger.
  */
 
 import type { Grouping, Part } from './bars';
+import { MEASURED_COLOR, TIERS, exchangeColors, tierColor } from './groups';
 
 export interface BarTheme {
   readonly dark: boolean;
@@ -22,6 +21,7 @@ export interface BarTheme {
 
 export const HATCHES = ['none', 'lines', 'diagonal', 'dots'] as const;
 export type Hatch = (typeof HATCHES)[number];
+const TIER_HATCH: readonly Hatch[] = ['none', 'lines', 'none', 'dots', 'none'];
 
 export interface PartStyle {
   /** One color, or one a side. */
@@ -30,47 +30,24 @@ export interface PartStyle {
   readonly hatch: Hatch;
 }
 
-const TIERS = {
-  dark: ['#5a55c8', '#2f86a8', '#2fae86', '#a5cf3e', '#fde725'],
-  light: ['#b9a7e6', '#7f9fd6', '#3f8f97', '#2c6b5a', '#1d2b53'],
-} as const;
-
-const EXCHANGES = {
-  dark: ['#f2d14b', '#2fb8a6', '#a184f2', '#e8ecf4', '#e2679f', '#9bbf45', '#7f93b8', '#c9513f'],
-  light: ['#b98a00', '#00796b', '#7c4dff', '#3b4252', '#c2186b', '#5d8a00', '#5c76a8', '#a83224'],
-} as const;
-
-/** Houses keep their color whatever else is shown; others take what is left, in order. */
-const KNOWN = ['binance', 'bybit', 'okx', 'bitget', 'gate', 'hyperliquid', 'deribit', 'dydx'];
-
-function nameIndex(name: string): number {
-  const known = KNOWN.indexOf(name);
-  if (known >= 0) return known;
-  let hash = 0;
-  for (const letter of name) hash = (hash * 31 + letter.charCodeAt(0)) >>> 0;
-  return hash % KNOWN.length;
-}
-
-const TIER_IDS = ['L1', 'L2', 'L3', 'L4', 'L5'];
-
-/** The style of one part of a bar. */
-export function styleOf(part: Part, by: Grouping, theme: BarTheme): PartStyle {
-  const tone = theme.dark ? 'dark' : 'light';
-  if (part.id === 'measured') {
-    if (by === 'side') return { long: theme.long, short: theme.short, hatch: 'diagonal' };
-    return { long: theme.text, short: theme.text, hatch: 'diagonal' };
-  }
-  if (by === 'tier' && TIER_IDS.includes(part.id)) {
-    const k = TIER_IDS.indexOf(part.id);
-    const color = TIERS[tone][k];
-    return { long: color, short: color, hatch: k % 2 === 0 ? 'none' : 'lines' };
-  }
-  if (by === 'exchange') {
-    const k = nameIndex(part.id);
-    const color = EXCHANGES[tone][k];
-    return { long: color, short: color, hatch: HATCHES[k % HATCHES.length] };
-  }
-  return { long: theme.long, short: theme.short, hatch: 'none' };
+/** The styles of all parts, in their order. */
+export function stylesOf(parts: readonly Part[], by: Grouping, theme: BarTheme): PartStyle[] {
+  const ground = theme.dark ? 'dark' : 'light';
+  const houses = exchangeColors(parts.map(({ id }) => id), ground);
+  return parts.map(({ id }, k): PartStyle => {
+    if (id === 'measured') {
+      const color = MEASURED_COLOR[ground];
+      return by === 'side'
+        ? { long: theme.long, short: theme.short, hatch: 'diagonal' }
+        : { long: color, short: color, hatch: 'diagonal' };
+    }
+    if (by === 'side') return { long: theme.long, short: theme.short, hatch: 'none' };
+    const tier = TIERS.find((one) => one === id);
+    const color = tier ? tierColor(tier, ground) : houses[k];
+    // Neighbors in a bar never have the same hatching.
+    const hatch = tier ? TIER_HATCH[TIERS.indexOf(tier)] : HATCHES[k % HATCHES.length];
+    return { long: color, short: color, hatch };
+  });
 }
 
 /** The hatching of a legend's swatch, as a CSS background. */
@@ -85,7 +62,7 @@ export function swatch({ long, short, hatch }: PartStyle, theme: BarTheme): stri
   return `${over[hatch]}linear-gradient(90deg, ${long} 50%, ${short} 50%)`;
 }
 
-const TILE = 4;
+const TILE = 5;
 
 /** Draw one tile of a hatching over a part already filled; null where there is none. */
 export function hatchTile(hatch: Hatch, theme: BarTheme, ratio: number): HTMLCanvasElement | null {
@@ -94,12 +71,12 @@ export function hatchTile(hatch: Hatch, theme: BarTheme, ratio: number): HTMLCan
   const tile = document.createElement('canvas');
   tile.width = tile.height = size;
   const pen = tile.getContext('2d')!;
-  pen.globalAlpha = 0.55;
+  pen.globalAlpha = 0.4;
   pen.fillStyle = pen.strokeStyle = theme.background;
-  if (hatch === 'lines') pen.fillRect(0, 0, size, Math.max(1, size * 0.35));
-  else if (hatch === 'dots') pen.fillRect(size * 0.25, size * 0.25, size * 0.5, size * 0.5);
+  if (hatch === 'lines') pen.fillRect(0, 0, size, Math.max(1, size * 0.25));
+  else if (hatch === 'dots') pen.fillRect(size * 0.3, size * 0.3, size * 0.4, size * 0.4);
   else {
-    pen.lineWidth = size * 0.36;
+    pen.lineWidth = size * 0.26;
     pen.beginPath();
     for (const shift of [-size, 0, size]) {
       pen.moveTo(shift, size);
