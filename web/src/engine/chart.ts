@@ -65,6 +65,8 @@ export interface ChartEvents {
   readonly onCursor: (cursor: Cursor | null) => void;
   readonly onClick: (cursor: Cursor) => void;
   readonly onAtLive: (atLive: boolean) => void;
+  /** The time in sight changed [ms]; only while there are columns. */
+  readonly onTimeRange: (fromMs: number, toMs: number) => void;
   readonly onPaint: () => void;
 }
 
@@ -115,7 +117,11 @@ export class HeatChart {
       const cursor = this.read(event);
       if (cursor) events.onClick(cursor);
     });
-    this.chart.timeScale().subscribeVisibleLogicalRangeChange(() => events.onAtLive(this.atLive()));
+    this.chart.timeScale().subscribeVisibleLogicalRangeChange((range) => {
+      events.onAtLive(this.atLive());
+      const { matrix } = this;
+      if (range && matrix) events.onTimeRange(matrix.timeMs(range.from), matrix.timeMs(range.to));
+    });
     this.chart.timeScale().subscribeSizeChange(() => this.layoutProfile());
   }
 
@@ -244,6 +250,16 @@ export class HeatChart {
 
   setRange(from: number, to: number): void {
     this.chart.timeScale().setVisibleLogicalRange({ from: from as Logical, to: to as Logical });
+  }
+
+  /** Show the time from `fromMs` to `toMs`, unless it is what is in sight. */
+  setTimeRange(fromMs: number, toMs: number): void {
+    const { matrix } = this;
+    const range = this.chart.timeScale().getVisibleLogicalRange();
+    if (!matrix || !range) return;
+    const column = (ms: number): number => (ms - matrix.startMs) / matrix.grid.stepMs;
+    const [from, to] = [column(fromMs), column(toMs)];
+    if (Math.abs(from - range.from) > 0.01 || Math.abs(to - range.to) > 0.01) this.setRange(from, to);
   }
 
   /** Move the keyboard cursor by columns and bins; starts at the last price. */
