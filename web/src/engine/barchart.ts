@@ -6,28 +6,28 @@
  * Knows nothing of the network, the URL or the panels.
  */
 
-import { formatPrice } from '../format';
 import {
   barsOf,
   binsPerBar,
-  partsOf,
   priceAt,
   readAt,
-  toPriceMap,
   xOf,
-  type Grouping,
+  type Part,
+  type PriceMap,
   type PriceView,
   type Reading,
 } from './bars';
+import type { Grouping } from './groups';
 import { paintCursor, paintScene, type Box, type Scene } from './barpaint';
 import type { BarTheme } from './barstyle';
-import type { MapReply } from '../net/map';
 
 export interface BarChartEvents {
   /** The price under the pointer; null when it left. */
   readonly onCursor: (price: number | null) => void;
   /** A price was chosen. */
   readonly onChoose: (price: number) => void;
+  /** A picture is on the screen. */
+  readonly onPaint: () => void;
   /** Whether the whole map is shown. */
   readonly onWhole: (whole: boolean) => void;
 }
@@ -51,7 +51,8 @@ export class BarChart {
   private readonly over = document.createElement('canvas');
   private readonly watch: ResizeObserver;
   private readonly touches = new Map<number, Touch>();
-  private reply: MapReply | null = null;
+  private map: PriceMap | null = null;
+  private parts: readonly Part[] = [];
   private by: Grouping = 'side';
   private theme: BarTheme | null = null;
   private scene: Scene | null = null;
@@ -86,9 +87,10 @@ export class BarChart {
     over.addEventListener('dblclick', () => this.fit());
   }
 
-  setMap(reply: MapReply | null, by: Grouping, decimals: number, keepView: boolean): void {
-    [this.reply, this.by, this.decimals] = [reply, by, decimals];
-    if (!keepView) this.span = null;
+  /** Show another map; the window on the price stays, unless it is another instrument's. */
+  setMap(map: PriceMap | null, parts: readonly Part[], by: Grouping, decimals: number): void {
+    [this.map, this.parts, this.by, this.decimals] = [map, parts, by, decimals];
+    if (!map) this.span = null;
     this.draw();
   }
 
@@ -113,12 +115,13 @@ export class BarChart {
     this.drawCursor();
   }
 
-  get parts(): Scene['parts'] {
-    return this.scene?.parts ?? [];
-  }
-
   read(price: number): Reading | null {
     return this.scene && readAt(this.scene.map, this.scene.bars, price);
+  }
+
+  /** Of the whole figure [CSS px]. */
+  get width(): number {
+    return this.container.clientWidth;
   }
 
   /** Where a price is on the screen, from the container's left [CSS px]. */
@@ -203,12 +206,13 @@ export class BarChart {
     else pen.clearRect(0, 0, width, height);
     this.container.dataset['bars'] = String(this.scene?.bars.length ?? 0);
     this.events.onWhole(this.span === null);
+    if (this.scene) this.events.onPaint();
     this.drawCursor();
   }
 
   private compose(width: number, height: number): Scene | null {
-    if (!this.reply || !this.theme || width < 40 || height < TOP + BOTTOM + 40) return null;
-    const map = toPriceMap(this.reply);
+    if (!this.map || !this.theme || width < 40 || height < TOP + BOTTOM + 40) return null;
+    const { map, parts } = this;
     const narrow = width < NARROW;
     const axis = narrow ? 0 : AXIS;
     const box: Box = { left: axis, top: TOP, width: width - 2 * axis, height: height - TOP - BOTTOM };
@@ -219,7 +223,6 @@ export class BarChart {
     const to = Math.min(high, Math.max(this.span?.to ?? high, low));
     const sane = to > from ? { from, to } : { from: low, to: high };
     const view: PriceView = { ...sane, width: box.width, log: this.logPrice };
-    const parts = partsOf(this.reply, this.by);
     const bars = barsOf(map, parts, binsPerBar(map, view));
     const seen = bars.filter((bar) => bar.high > view.from && bar.low < view.to);
     const ends = [readAt(map, bars, view.from), readAt(map, bars, view.to * 0.999999)];
@@ -252,7 +255,6 @@ export class BarChart {
         paintCursor(pen, scene, readAt(scene.map, scene.bars, price), strong);
       }
     }
-    this.over.title = '';
   }
 
   // -- pointer ------------------------------------------------------------------------------
@@ -325,10 +327,5 @@ export class BarChart {
     if (Math.abs(across) > Math.abs(event.shiftKey ? 0 : event.deltaY)) {
       this.show(priceAt(view, across), priceAt(view, box.width + across));
     } else this.zoom(Math.exp(Math.max(-1, Math.min(1, event.deltaY * 0.0015))), about);
-  }
-
-  /** The price as the page writes it. */
-  write(price: number): string {
-    return formatPrice(price, this.decimals);
   }
 }

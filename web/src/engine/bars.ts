@@ -7,12 +7,9 @@
  */
 
 import type { MapReply } from '../net/map';
-import { TIER, TIERS, tierOf } from './groups';
+import { TIER, TIERS, tierOf, type Grouping } from './groups';
 import type { Side } from './matrix';
 import { maxPain, type PainPoint } from './maxpain';
-
-export const GROUPINGS = ['side', 'tier', 'exchange'] as const;
-export type Grouping = (typeof GROUPINGS)[number];
 
 /** A bar is at least this wide [CSS px]. */
 const BAR_PX = 4.5;

@@ -13,6 +13,7 @@
 
 import { signal } from '@preact/signals';
 
+import { GROUPINGS, type Grouping } from '../engine/groups';
 import type { PaletteName, Transfer } from '../engine/lut';
 import type { Zone } from '../engine/axis';
 
@@ -21,11 +22,13 @@ export const STEPS = ['1m', '5m', '15m', '30m', '1h', '2h', '4h', '6h', '12h', '
 export const MODELS = ['auto', 'sharp', 'zones', 'calibrated'] as const;
 export const TRANSFERS = ['sqrt', 'linear', 'log'] as const;
 export const PALETTES = ['viridis', 'inferno', 'cividis'] as const;
+export const VIEWS = ['heatmap', 'map'] as const;
 export const PANELS_MOST = 4;
 
 export type Range = (typeof RANGES)[number];
 export type Step = (typeof STEPS)[number];
 export type Model = (typeof MODELS)[number];
+export type PageView = (typeof VIEWS)[number];
 
 export interface Query {
   /** A contract, or a coin over all exchanges; "" until the instrument list has chosen one. */
@@ -47,6 +50,12 @@ export interface Query {
   /** Realised liquidations as bubbles. */
   readonly realised: boolean;
   readonly bins: number;
+  /** Price and time, or the newest column as bars over price. */
+  readonly view: PageView;
+  /** How the map's bars are split; "" is chosen from the data. */
+  readonly by: Grouping | '';
+  /** The price the map speaks about [USD]; null is each side's max pain. */
+  readonly target: number | null;
 }
 
 export const DEFAULTS: Query = {
@@ -64,6 +73,9 @@ export const DEFAULTS: Query = {
   profile: true,
   realised: true,
   bins: 400,
+  view: 'heatmap',
+  by: '',
+  target: null,
 };
 
 /** Chosen once for all panels. */
@@ -111,6 +123,12 @@ function readBins(text: string): Partial<Query> | null {
   return Number.isInteger(bins) && bins >= 50 && bins <= 2000 ? { bins } : null;
 }
 
+function readTarget(text: string): Partial<Query> | null {
+  if (text === '') return { target: null };
+  const target = Number(text);
+  return target > 0 && Number.isFinite(target) ? { target } : null;
+}
+
 const FIELDS: readonly Field[] = [
   { key: 's', read: (text) => ({ instrument: text }), write: (q) => q.instrument },
   {
@@ -137,6 +155,9 @@ const FIELDS: readonly Field[] = [
   flag('prof', 'profile', '1', '0'),
   flag('liq', 'realised', '1', '0'),
   { key: 'bins', read: readBins, write: (q) => String(q.bins) },
+  choice('view', 'view', VIEWS),
+  choice('by', 'by', ['', ...GROUPINGS]),
+  { key: 'px', read: readTarget, write: (q) => (q.target === null ? '' : String(q.target)) },
 ];
 
 /** What all panels have chosen. */

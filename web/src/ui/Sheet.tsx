@@ -3,6 +3,7 @@
 import { dialog } from '../state/page';
 import { usePanel } from './context';
 import {
+  LiveButton,
   LogPriceToggle,
   ModelControl,
   ModelLine,
@@ -19,25 +20,10 @@ import { Dialog } from './Dialog';
 import { Legend } from './Legend';
 import { Exchanges } from './StatusBar';
 
-export function Sheet() {
-  const p = usePanel();
+/** What only a heatmap has. */
+function HeatControls() {
   return (
-    <Dialog name="controls" title="Controls" class="sheet">
-      {p.isCoin.value && (
-        <>
-          <h3>Exchanges</h3>
-          <div class="row exchanges">
-            <Exchanges />
-          </div>
-        </>
-      )}
-      <h3>Threshold</h3>
-      <Legend horizontal />
-      <h3>Model</h3>
-      <ModelControl />
-      <ModelLine />
-      <h3>Range and step</h3>
-      <RangeControl />
+    <>
       <StepControl />
       <h3>Colors</h3>
       <div class="row">
@@ -50,8 +36,35 @@ export function Sheet() {
         <ZoneToggle />
         <ProfileToggle />
         <RealisedToggle />
+        <LiveButton />
         <ResetButton />
       </div>
+    </>
+  );
+}
+
+export function Sheet() {
+  const p = usePanel();
+  const heat = p.query.value.view === 'heatmap';
+  return (
+    <Dialog name="controls" title="Controls" class="sheet">
+      {p.isCoin.value && (
+        <>
+          <h3>Exchanges</h3>
+          <div class="row exchanges">
+            <Exchanges />
+          </div>
+        </>
+      )}
+      {heat && <h3>Threshold</h3>}
+      {heat && <Legend horizontal />}
+      <h3>Model</h3>
+      <ModelControl />
+      <ModelLine />
+      <h3>Range{heat ? ' and step' : ''}</h3>
+      <RangeControl />
+      {heat && <HeatControls />}
+      {!heat && <LogPriceToggle />}
       <div class="row">
         <button type="button" class="button" onClick={() => (dialog.value = 'levels')}>
           Largest levels

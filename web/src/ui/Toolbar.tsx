@@ -1,5 +1,6 @@
 /** The two lines over the chart: what is shown, and how. On a phone the second is a sheet. */
 
+import { priceDecimals } from '../engine/axis';
 import { formatPercent, formatPrice, splitSymbol } from '../format';
 import { dialog, type DialogName } from '../state/page';
 import { RANGES } from '../state/query';
@@ -14,6 +15,7 @@ import {
   ResetButton,
   ScaleControl,
   StepControl,
+  ViewControl,
   ZoneToggle,
 } from './controls';
 import { Chevron, Columns, Info, Keyboard, Mark, Sliders, Table } from './icons';
@@ -48,7 +50,7 @@ function Price() {
   const change = price / open - 1;
   return (
     <span class="price">
-      <strong>{formatPrice(price, p.chart.value?.priceDecimals ?? 2)}</strong>
+      <strong>{formatPrice(price, priceDecimals(price, p.instrument.value?.tick_size))}</strong>
       <span class={change < 0 ? 'fall' : 'rise'} title={`Change over ${p.query.value.range}`}>
         {formatPercent(change)}
       </span>
@@ -72,6 +74,7 @@ function IconButton(props: { label: string; name: DialogName; children: preact.C
 }
 
 export function Toolbar() {
+  const heat = usePanel().query.value.view === 'heatmap';
   return (
     <header class="top">
       <div class="bar head">
@@ -85,17 +88,19 @@ export function Toolbar() {
         <span class="spacer" />
         <LinkChip short />
         <span class="axes">
-          <LiveButton />
-          <ResetButton />
+          {heat && <LiveButton />}
+          {heat && <ResetButton />}
           <LogPriceToggle />
-          <ZoneToggle />
+          {heat && <ZoneToggle />}
         </span>
         <IconButton label="Compare side by side (C)" name="compare">
           <Columns />
         </IconButton>
-        <IconButton label="Largest levels as a table (T)" name="levels">
-          <Table />
-        </IconButton>
+        {heat && (
+          <IconButton label="Largest levels as a table (T)" name="levels">
+            <Table />
+          </IconButton>
+        )}
         <IconButton label="Keys (?)" name="help">
           <Keyboard />
         </IconButton>
@@ -104,15 +109,27 @@ export function Toolbar() {
         </IconButton>
       </div>
       <div class="bar controls">
+        <ViewControl />
         <RangeControl />
-        <StepControl />
+        {heat && <StepControl />}
         <ModelControl />
         <ModelLine />
         <span class="spacer" />
-        <RealisedToggle />
-        <ScaleControl />
+        {heat && <RealisedToggle />}
+        {heat && <ScaleControl />}
       </div>
     </header>
+  );
+}
+
+/** Phone: the other view, one tap away. */
+function ViewButton() {
+  const p = usePanel();
+  const map = p.query.value.view === 'map';
+  return (
+    <button type="button" class="button" data-name="view" onClick={() => p.set({ view: map ? 'heatmap' : 'map' }, 'push')}>
+      {map ? 'Heatmap' : 'Map'}
+    </button>
   );
 }
 
@@ -133,7 +150,7 @@ export function BottomBar() {
           <option key={range}>{range}</option>
         ))}
       </select>
-      <LiveButton />
+      <ViewButton />
       <button
         type="button"
         class="button"

@@ -8,7 +8,9 @@ import {
   RANGES,
   STEPS,
   TRANSFERS,
+  VIEWS,
   type Model,
+  type PageView,
 } from '../state/query';
 import { formatStep } from '../format';
 import { zoneLabel } from '../engine/axis';
@@ -56,6 +58,25 @@ export function Segments<T extends string>(props: {
         );
       })}
     </div>
+  );
+}
+
+const VIEW_TEXT: Record<PageView, { name: string; line: string }> = {
+  heatmap: { name: 'Heatmap', line: 'Price and time (V)' },
+  map: { name: 'Map', line: 'What rests at each price now, as bars (V)' },
+};
+
+export function ViewControl() {
+  const p = usePanel();
+  return (
+    <Segments
+      label="View"
+      options={VIEWS}
+      value={p.query.value.view}
+      onChoose={(view) => p.set({ view }, 'push')}
+      text={(view) => VIEW_TEXT[view].name}
+      title={(view) => VIEW_TEXT[view].line}
+    />
   );
 }
 
