@@ -235,7 +235,9 @@ class FakeServer:
         if self.problem is not None:
             ws.send(self._json({"type": "error", **self.problem}))
             return
-        ws.send(self._json({**self._status(), "instrument": asked["instrument"], **self.status}))
+        ws.send(
+            self._json({**self._status(), "instrument": asked["instrument"], **self.status})
+        )
         if self.picture:
             self.t0_ms = self.now_ms() // STEP_MS * STEP_MS - (COLUMNS - 1) * STEP_MS
             ws.send(snapshot(1, flags=self.flags, gap=40, t0_ms=self.t0_ms))

@@ -17,7 +17,9 @@ def panel(page: Page, number: int) -> Locator:
 def two(page: Page, fake: Any) -> Page:
     page.goto(BOTH)
     for number in (1, 2):
-        expect(panel(page, number).locator(".legend-scale")).not_to_have_class(re.compile("blank"))
+        expect(panel(page, number).locator(".legend-scale")).not_to_have_class(
+            re.compile("blank")
+        )
     return page
 
 
@@ -100,6 +102,7 @@ def test_on_a_phone_panels_lie_below_each_other(page: Page, fake: Any):
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(BOTH)
     boxes = [panel(page, number).bounding_box() for number in (1, 2)]
-    assert boxes[0] and boxes[1]
+    assert boxes[0]
+    assert boxes[1]
     assert boxes[1]["y"] >= boxes[0]["y"] + boxes[0]["height"] >= 300
     assert boxes[0]["width"] == 390

@@ -12,12 +12,12 @@ import {
   priceAt,
   readAt,
   xOf,
+  type Grouping,
   type Part,
   type PriceMap,
   type PriceView,
   type Reading,
 } from './bars';
-import type { Grouping } from './groups';
 import { paintCursor, paintScene, type Box, type Scene } from './barpaint';
 import type { BarTheme } from './barstyle';
 

@@ -9,7 +9,7 @@
 import { formatPercent, formatPrice, formatUsd } from '../format';
 import { cumulativeAt, niceTicks, sideOf, xOf, type Bar, type Part, type PriceMap, type PriceView, type Reading } from './bars';
 import { hatchTile, stylesOf, type BarTheme, type Hatch } from './barstyle';
-import type { Grouping } from './groups';
+import type { Grouping } from './bars';
 import type { Side } from './matrix';
 import type { PainPoint } from './maxpain';
 

@@ -7,9 +7,12 @@
  */
 
 import type { MapReply } from '../net/map';
-import { TIER, TIERS, tierOf, type Grouping } from './groups';
+import { TIER, TIERS, tierOf } from './groups';
 import type { Side } from './matrix';
 import { maxPain, type PainPoint } from './maxpain';
+
+/** What bars are split by. */
+export type Grouping = 'side' | 'tier' | 'exchange';
 
 /** A bar is at least this wide [CSS px]. */
 const BAR_PX = 4.5;

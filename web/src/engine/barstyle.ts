@@ -5,8 +5,8 @@
  *
  */
 
-import type { Part } from './bars';
-import { MEASURED_COLOR, TIERS, exchangeColors, tierColor, type Grouping } from './groups';
+import type { Grouping, Part } from './bars';
+import { MEASURED_COLOR, TIERS, exchangeColors, tierColor } from './groups';
 
 export interface BarTheme {
   readonly dark: boolean;

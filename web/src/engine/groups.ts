@@ -7,10 +7,6 @@
  * their ground.
  */
 
-/** What the map's bars are split by. */
-export const GROUPINGS = ['side', 'tier', 'exchange'] as const;
-export type Grouping = (typeof GROUPINGS)[number];
-
 export const TIERS = ['L1', 'L2', 'L3', 'L4', 'L5'] as const;
 export type Tier = (typeof TIERS)[number];
 

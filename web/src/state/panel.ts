@@ -26,6 +26,7 @@ import {
   type Choices,
   type Query,
 } from './query';
+import { theme } from './theme';
 
 export interface Pin {
   readonly timeMs: number;
@@ -53,7 +54,8 @@ export class Panel extends Live {
     const lookKey = computed(() => {
       const { transfer, palette, lo, hi } = this.query.value;
       const window = { transfer, lo: lo ?? this.autoLow.value, hi };
-      return JSON.stringify({ ...window, palette, gamma: contrast(window, this.typical.value) });
+      const gamma = contrast(window, this.typical.value);
+      return JSON.stringify({ ...window, palette, theme: theme.value, gamma });
     });
     this.look = computed(() => JSON.parse(lookKey.value) as Look);
     this.lut = computed(() => {

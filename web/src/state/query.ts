@@ -13,7 +13,6 @@
 
 import { signal } from '@preact/signals';
 
-import { GROUPINGS, type Grouping } from '../engine/groups';
 import type { PaletteName, Transfer } from '../engine/lut';
 import type { Zone } from '../engine/axis';
 
@@ -21,13 +20,15 @@ export const RANGES = ['12h', '24h', '48h', '3d', '1w', '2w', '1M', '3M', '6M', 
 export const STEPS = ['1m', '5m', '15m', '30m', '1h', '2h', '4h', '6h', '12h', '1d'] as const;
 export const MODELS = ['auto', 'sharp', 'zones', 'calibrated'] as const;
 export const TRANSFERS = ['sqrt', 'linear', 'log'] as const;
-export const PALETTES = ['viridis', 'inferno', 'cividis'] as const;
+export const PALETTES = ['viridis', 'cividis', 'inferno', 'mako', 'greys'] as const;
+export const GROUPINGS = ['side', 'tier', 'exchange'] as const;
 export const VIEWS = ['heatmap', 'map'] as const;
 export const PANELS_MOST = 4;
 
 export type Range = (typeof RANGES)[number];
 export type Step = (typeof STEPS)[number];
 export type Model = (typeof MODELS)[number];
+export type Grouping = (typeof GROUPINGS)[number];
 export type PageView = (typeof VIEWS)[number];
 
 export interface Query {

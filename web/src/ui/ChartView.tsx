@@ -5,6 +5,7 @@ import { useEffect, useRef } from 'preact/hooks';
 
 import { HeatChart } from '../engine/chart';
 import type { HeatKind } from '../engine/heat';
+import { chartTheme } from '../engine/theme';
 import { lead, linkCursor, linkTime, take } from '../state/linked';
 import { announcement } from '../state/page';
 import { active, panels, type Panel } from '../state/panel';
@@ -36,6 +37,7 @@ function wire(engine: HeatChart, p: Panel): () => void {
       fitted = m ? key : null;
     }),
     effect(() => engine.setLut(p.lut.value)),
+    effect(() => engine.setTheme(chartTheme(p.look.value.theme, p.look.value.palette))),
     effect(() => engine.setZone(p.query.value.zone)),
     effect(() => engine.setLogPrice(p.query.value.logPrice)),
     effect(() => engine.setProfile(p.query.value.profile)),

@@ -2,11 +2,11 @@
 
 import type { Part } from '../../engine/bars';
 import { stylesOf, swatch } from '../../engine/barstyle';
-import { GROUPINGS, type Grouping } from '../../engine/groups';
 import { formatUsd } from '../../format';
+import { GROUPINGS, type Grouping } from '../../state/query';
 import { Segments, Toggle } from '../controls';
 import type { MapModel } from './model';
-import { readTheme } from './theme';
+import { barTheme } from './theme';
 
 const BY_TEXT: Record<Grouping, { name: string; line: string }> = {
   side: { name: 'Side', line: 'Longs and shorts; modelled and measured apart' },
@@ -49,8 +49,7 @@ function PartChip({ m, part, background }: { m: MapModel; part: Part; background
 /** What the colors and hatchings mean, with each part's sum over the map. */
 function PartChips({ m }: { m: MapModel }) {
   const parts = m.parts.value;
-  // Colors follow the theme, which lives in the style sheet.
-  const theme = readTheme(document.documentElement);
+  const theme = barTheme.value;
   const styles = stylesOf(parts, m.by.value, theme);
   return (
     <div class="parts" role="group" aria-label="Parts of the bars">

@@ -6,7 +6,7 @@ import type { Reading } from '../../engine/bars';
 import { stylesOf, swatch } from '../../engine/barstyle';
 import { formatPercent, formatPrice, formatUsd } from '../../format';
 import type { MapModel } from './model';
-import { readTheme } from './theme';
+import { barTheme } from './theme';
 
 const WIDTH = 224;
 const GAP = 16;
@@ -22,7 +22,7 @@ function Parts({ m, read }: { m: MapModel; read: Reading }) {
   const parts = m.parts.value;
   const bar = read.bar;
   if (!bar || parts.length < 2) return null;
-  const theme = readTheme(document.documentElement);
+  const theme = barTheme.value;
   const styles = stylesOf(parts, m.by.value, theme);
   // As in the bar: the top first.
   const rows = parts.map((part, k) => ({ part, usd: bar.parts[k], background: swatch(styles[k], theme) })).reverse();

@@ -22,7 +22,7 @@ import { MapBanners, MapOverlay } from './MapStates';
 import { MapTable } from './MapTable';
 import { listenKeys } from './keys';
 import { MapModel } from './model';
-import { readTheme } from './theme';
+import { barTheme } from './theme';
 import './map.css';
 
 /** Ask while the page is seen and the map is what it shows. */
@@ -41,17 +41,13 @@ function follow(m: MapModel, p: Panel): () => void {
   };
 }
 
-function wire(chart: BarChart, m: MapModel, box: HTMLElement): () => void {
-  const repaint = (): void => chart.setTheme(readTheme(box));
-  const watch = new MutationObserver(repaint);
-  watch.observe(document.documentElement, { attributes: true });
-  repaint();
+function wire(chart: BarChart, m: MapModel): () => void {
   const stops = [
+    effect(() => chart.setTheme(barTheme.value)),
     effect(() => chart.setMap(m.map.value, m.parts.value, m.by.value, m.decimals.value)),
     effect(() => chart.setLogPrice(m.panel.query.value.logPrice)),
     effect(() => chart.setHighlight(m.highlight.value)),
     effect(() => chart.setChosen(m.panel.query.value.target)),
-    () => watch.disconnect(),
   ];
   return () => stops.forEach((stop) => stop());
 }
@@ -66,7 +62,7 @@ function useBars(m: MapModel) {
       onPaint: () => (document.documentElement.dataset['picture'] ??= 'shown'),
     });
     m.chart.value = chart;
-    const stops = [wire(chart, m, box.current!), follow(m, m.panel), listenKeys(m)];
+    const stops = [wire(chart, m), follow(m, m.panel), listenKeys(m)];
     return () => {
       stops.forEach((stop) => stop());
       m.chart.value = null;

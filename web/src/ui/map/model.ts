@@ -9,8 +9,7 @@ import { computed, signal, type ReadonlySignal } from '@preact/signals';
 
 import { priceDecimals } from '../../engine/axis';
 import type { BarChart } from '../../engine/barchart';
-import { partsOf, sideOf, toPriceMap, type Part, type PriceMap } from '../../engine/bars';
-import type { Grouping } from '../../engine/groups';
+import { partsOf, sideOf, toPriceMap, type Grouping, type Part, type PriceMap } from '../../engine/bars';
 import { splitSymbol } from '../../format';
 import { MapPoll } from '../../state/map';
 import { nowMs } from '../../state/page';
