@@ -61,8 +61,8 @@ export function paintScene(pen: Pen, scene: Scene, width: number, height: number
   pen.clip();
   paintBars(pen, scene, ratio);
   for (const side of SIDES) paintCurve(pen, scene, side);
-  for (const side of SIDES) nameCurve(pen, scene, side);
   for (const pain of scene.map.pains) paintPain(pen, scene, pain);
+  for (const side of SIDES) nameCurve(pen, scene, side);
   paintPrice(pen, scene);
   pen.restore();
   paintScales(pen, scene);

@@ -16,6 +16,9 @@ export interface BarTheme {
   readonly line: string;
   readonly long: string;
   readonly short: string;
+  /** The same sides as bars, quieter than the curves over them. */
+  readonly longBar: string;
+  readonly shortBar: string;
   readonly font: string;
 }
 
@@ -38,10 +41,10 @@ export function stylesOf(parts: readonly Part[], by: Grouping, theme: BarTheme):
     if (id === 'measured') {
       const color = MEASURED_COLOR[ground];
       return by === 'side'
-        ? { long: theme.long, short: theme.short, hatch: 'diagonal' }
+        ? { long: theme.longBar, short: theme.shortBar, hatch: 'diagonal' }
         : { long: color, short: color, hatch: 'diagonal' };
     }
-    if (by === 'side') return { long: theme.long, short: theme.short, hatch: 'none' };
+    if (by === 'side') return { long: theme.longBar, short: theme.shortBar, hatch: 'none' };
     const tier = TIERS.find((one) => one === id);
     const color = tier ? tierColor(tier, ground) : houses[k];
     // Neighbors in a bar never have the same hatching.

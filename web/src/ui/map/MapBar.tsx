@@ -74,11 +74,12 @@ function Zoom({ m }: { m: MapModel }) {
         type="button"
         class="button"
         data-name="whole"
+        aria-label="Whole map"
         title="Whole map (Home)"
         disabled={m.whole.value}
         onClick={() => m.chart.value?.fit()}
       >
-        Whole map
+        Whole
       </button>
     </span>
   );
@@ -89,7 +90,6 @@ export function MapBar({ m }: { m: MapModel }) {
     <div class="map-bar">
       <GroupControl m={m} />
       <PartChips m={m} />
-      <span class="spacer" />
       <Zoom m={m} />
       <Toggle
         on={m.table.value}

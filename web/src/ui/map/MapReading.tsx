@@ -13,7 +13,7 @@ const GAP = 16;
 const SPEAK_MS = 350;
 
 function reading(m: MapModel): Reading | null {
-  void m.parts.value;
+  void m.painted.value;
   const { at } = m;
   return at === null ? null : (m.chart.value?.read(at) ?? null);
 }

@@ -8,6 +8,7 @@ import { copyText } from './copy';
 import type { MapModel } from './model';
 import { qualifier, quotation, sentence } from './sentence';
 
+const PAIN = 'Max pain of a side: the price bin which holds the most of its USD now. Not a forecast';
 const SAID_MS = 2500;
 const STEPS = 1000;
 
@@ -37,18 +38,19 @@ function Sentence({ m, side }: { m: MapModel; side: 'long' | 'short' }) {
   const { at } = m;
   const about = m.about.value;
   if (!map || price === null) {
-    return <p class={`sentence ${side} muted`}>{map ? `No ${side} levels in this map.` : ' '}</p>;
+    return <p class="sentence muted">{map ? `No ${side} levels in this map.` : ' '}</p>;
   }
   const led = at !== null && sideOf(map, at) === side;
   return (
-    <div class={`sentence ${side}${led ? ' led' : ''}`} data-testid={`sentence-${side}`}>
+    <div class={led ? 'sentence led' : 'sentence'} data-testid={`sentence-${side}`}>
       <p>
         <b class={side} aria-hidden="true">
           {side === 'long' ? '▼' : '▲'}
         </b>{' '}
         {sentence(map, price, about)}{' '}
         <span class="muted">
-          ({qualifier(side, about)}){!led && ' · max pain'}
+          ({qualifier(side, about)}){' '}
+          {!led && <abbr title={PAIN}>max pain</abbr>}
         </span>
       </p>
       <Copy text={quotation(map, price, about)} label={`Copy the sentence about ${side}s`} />
@@ -106,7 +108,14 @@ export function MapSentences({ m }: { m: MapModel }) {
       <div class="map-price">
         <PriceField m={m} />
         <PriceSlider m={m} />
-        <button type="button" class="button" disabled={m.target === null} onClick={() => m.choose(null, 'push')}>
+        <button
+          type="button"
+          class="button"
+          data-name="pain"
+          title="Forget the price and speak of each side's max pain (Esc)"
+          disabled={m.target === null}
+          onClick={() => m.choose(null, 'push')}
+        >
           Max pain
         </button>
       </div>

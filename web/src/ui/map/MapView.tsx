@@ -14,6 +14,7 @@ import { active, panels, type Panel } from '../../state/panel';
 import { lead, take } from '../../state/linked';
 import { usePanel } from '../context';
 import { CAPTION } from '../StatusBar';
+import { ModeBadge } from '../States';
 import { Title } from '../Title';
 import { MapBar } from './MapBar';
 import { MapReading, Spoken } from './MapReading';
@@ -59,7 +60,10 @@ function useBars(m: MapModel) {
       onCursor: (price) => (m.cursor.value = price),
       onChoose: (price) => m.choose(price, 'push'),
       onWhole: (whole) => (m.whole.value = whole),
-      onPaint: () => (document.documentElement.dataset['picture'] ??= 'shown'),
+      onPaint: () => {
+        m.painted.value++;
+        document.documentElement.dataset['picture'] ??= 'shown';
+      },
     });
     m.chart.value = chart;
     const stops = [wire(chart, m), follow(m, m.panel), listenKeys(m)];
@@ -108,6 +112,9 @@ export function MapView() {
           aria-label={`${name}. Arrow keys move the cursor along the price, Enter chooses a price, T shows a table.`}
         />
         <Watermark m={m} />
+        <div class="stage-badge">
+          <ModeBadge />
+        </div>
         {m.table.value && <MapTable m={m} />}
         <MapOverlay m={m} />
         <MapBanners m={m} />

@@ -24,6 +24,8 @@ export class MapModel {
   readonly chart = signal<BarChart | null>(null);
   /** The price under the pointer or the keyboard's cursor. */
   readonly cursor = signal<number | null>(null);
+  /** Rises with every picture: bars may be others, and elsewhere. */
+  readonly painted = signal(0);
   /** The part which stands out. */
   readonly highlight = signal<string | null>(null);
   /** The table is shown instead of the chart. */

@@ -10,5 +10,12 @@ import { theme } from '../../state/theme';
 export const barTheme = computed<BarTheme>(() => {
   const { background, priceLine, text, border, long, short } = chartTheme(theme.value, 'viridis');
   const dark = theme.value === 'dark';
-  return { dark, background, text: priceLine, muted: text, line: border, long, short, font: FONT };
+  return {
+    ...{ dark, background, long, short, font: FONT },
+    text: priceLine,
+    muted: text,
+    line: border,
+    longBar: dark ? '#2f6da3' : '#8fbdf0',
+    shortBar: dark ? '#a5642a' : '#f0b27a',
+  };
 });
