@@ -1,13 +1,13 @@
 /** The phone's sheet: every control which the desktop has in its toolbar, under the thumb. */
 
 import { dialog } from '../state/page';
+import { PaletteControl, ThemeControl } from './Colors';
 import { usePanel } from './context';
 import {
   LiveButton,
   LogPriceToggle,
   ModelControl,
   ModelLine,
-  PaletteControl,
   ProfileToggle,
   RangeControl,
   RealisedToggle,
@@ -27,6 +27,7 @@ function HeatControls() {
       <StepControl />
       <h3>Colors</h3>
       <div class="row">
+        <ThemeControl />
         <ScaleControl />
         <PaletteControl />
       </div>
