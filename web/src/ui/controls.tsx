@@ -139,9 +139,10 @@ export function ModelLine() {
   const p = usePanel();
   const used = MODELS.find((model) => model === p.status.value?.model);
   const auto = p.query.value.model === 'auto' && used !== undefined && used !== 'auto';
+  const text = auto ? `${MODEL_TEXT[used].name}. ${MODEL_TEXT[used].line}` : MODEL_TEXT[p.query.value.model].line;
   return (
-    <span class="model-line">
-      {auto ? `${MODEL_TEXT[used].name}. ${MODEL_TEXT[used].line}` : MODEL_TEXT[p.query.value.model].line}
+    <span class="model-line" title={text}>
+      {text}
     </span>
   );
 }

@@ -10,6 +10,8 @@ import { barTheme } from './theme';
 
 const WIDTH = 224;
 const GAP = 16;
+/** On a chart as narrow as this a reading which stays is short: it covers what it speaks of. */
+const NARROW = 620;
 const SPEAK_MS = 350;
 
 function reading(m: MapModel): Reading | null {
@@ -54,6 +56,7 @@ export function MapReading({ m }: { m: MapModel }) {
   if (!read) return null;
   const { decimals } = m.about.value;
   const { bar, side } = read;
+  const brief = m.cursor.value === null && m.chart.value!.width < NARROW;
   return (
     <div class="tip map-tip" data-testid="map-reading" style={place(m, read.price)}>
       <div class="tip-price">
@@ -72,7 +75,7 @@ export function MapReading({ m }: { m: MapModel }) {
           <span class="muted">no level here</span>
         )}
       </div>
-      <Parts m={m} read={read} />
+      {!brief && <Parts m={m} read={read} />}
       <div class={`tip-way ${side}`}>
         <span>now → here</span>
         <b>
