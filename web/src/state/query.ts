@@ -14,6 +14,7 @@
 import { signal } from '@preact/signals';
 
 import type { PaletteName, Transfer } from '../engine/lut';
+import type { PaneKind } from '../engine/paneKinds';
 import type { Zone } from '../engine/axis';
 
 export const RANGES = ['12h', '24h', '48h', '3d', '1w', '2w', '1M', '3M', '6M', '1Y'] as const;
@@ -24,6 +25,9 @@ export const PALETTES = ['viridis', 'cividis', 'inferno', 'mako', 'greys'] as co
 export const GROUPINGS = ['side', 'tier', 'exchange'] as const;
 export const VIEWS = ['heatmap', 'map'] as const;
 export const PANELS_MOST = 4;
+
+/** Sub-panes under the heat, in the order in which a menu names them. */
+export const SUBPANES: readonly PaneKind[] = ['oi', 'funding', 'volume', 'cvd', 'rsi', 'liq'];
 
 export type Range = (typeof RANGES)[number];
 export type Step = (typeof STEPS)[number];
@@ -57,6 +61,8 @@ export interface Query {
   readonly by: Grouping | '';
   /** The price the map speaks about [USD]; null is each side's max pain. */
   readonly target: number | null;
+  /** Sub-panes from top to bottom, comma between; "" is none. */
+  readonly sub: string;
 }
 
 export const DEFAULTS: Query = {
@@ -77,6 +83,7 @@ export const DEFAULTS: Query = {
   view: 'heatmap',
   by: '',
   target: null,
+  sub: '',
 };
 
 /** Chosen once for all panels. */
@@ -130,6 +137,11 @@ function readTarget(text: string): Partial<Query> | null {
   return target > 0 && Number.isFinite(target) ? { target } : null;
 }
 
+/** The kinds in a list like "oi,rsi", each once; what is no kind is left out. */
+export function subpanesOf(sub: string): PaneKind[] {
+  return [...new Set(sub.split(','))].filter((name): name is PaneKind => SUBPANES.includes(name as PaneKind));
+}
+
 const FIELDS: readonly Field[] = [
   { key: 's', read: (text) => ({ instrument: text }), write: (q) => q.instrument },
   {
@@ -159,6 +171,7 @@ const FIELDS: readonly Field[] = [
   choice('view', 'view', VIEWS),
   choice('by', 'by', ['', ...GROUPINGS]),
   { key: 'px', read: readTarget, write: (q) => (q.target === null ? '' : String(q.target)) },
+  { key: 'sub', read: (text) => ({ sub: subpanesOf(text).join() }), write: (q) => q.sub },
 ];
 
 /** What all panels have chosen. */

@@ -10,11 +10,15 @@ import { lead, linkCursor, linkTime, take } from '../state/linked';
 import { announcement } from '../state/page';
 import { active, panels, type Panel } from '../state/panel';
 import { usePanel } from './context';
+import { lazy } from './lazy';
 import { Legend } from './Legend';
 import { Banners, Busy, ModeBadge, Overlay, Watermark } from './States';
 import { CAPTION } from './StatusBar';
 import { Title } from './Title';
 import { PinnedTooltip, Tooltip } from './Tooltip';
+
+/** Fetched with the first sub-pane that is shown. */
+const SubPanes = lazy(() => import('./SubPanes').then((m) => m.SubPanes));
 
 const FIRST_PICTURE = 'liqheat:first-picture';
 
@@ -121,6 +125,7 @@ export function ChartView() {
           tabindex={0}
           aria-label={`${name}. Arrow keys move the cursor, Enter pins it, T opens a table.`}
         />
+        {p.query.value.sub !== '' && <SubPanes />}
         <Watermark />
         <div class="stage-badge">
           <ModeBadge />

@@ -18,6 +18,7 @@ import {
 } from './controls';
 import { Dialog } from './Dialog';
 import { Legend } from './Legend';
+import { PaneSwitches } from './PaneMenu';
 import { Exchanges } from './StatusBar';
 
 /** What only a heatmap has. */
@@ -25,6 +26,8 @@ function HeatControls() {
   return (
     <>
       <StepControl />
+      <h3>Panes under the heatmap</h3>
+      <PaneSwitches />
       <h3>Colors</h3>
       <div class="row">
         <ThemeControl />

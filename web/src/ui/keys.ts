@@ -70,6 +70,7 @@ const SINGLE: Record<string, Action> = {
   v: () => choose(({ view }) => ({ view: view === 'map' ? 'heatmap' : 'map' })),
   d: nextTheme,
   p: () => choose(nextPalette),
+  i: () => (dialog.value = 'panes'),
   c: () => (dialog.value = 'compare'),
   '[': () => nudgeThreshold(-1),
   ']': () => nudgeThreshold(1),
