@@ -29,6 +29,7 @@ import {
 import { formatPrice } from '../format';
 import { formatTime, priceDecimals, tickLabel, type Zone } from './axis';
 import { Heat } from './backend';
+import { Frame } from './frame';
 import { BandLayer } from './bands';
 import type { HeatKind } from './heat';
 import { BubbleLayer, HeatLayer, PinLayer, ProfileLayer } from './layers';
@@ -65,6 +66,7 @@ export interface ChartEvents {
 export class HeatChart {
   private readonly chart: IChartApi;
   private readonly series: ISeriesApi<'Candlestick'>;
+  private readonly frame: Frame;
   private readonly heat: Heat;
   private readonly heatLayer: HeatLayer;
   private readonly profileLayer: ProfileLayer;
@@ -88,6 +90,7 @@ export class HeatChart {
     renderer: HeatKind | null = null,
   ) {
     this.chart = createChart(container, this.options());
+    this.frame = new Frame(this.chart.timeScale());
     this.heat = new Heat(container, () => this.heatLayer?.requestUpdate(), renderer);
     this.series = this.chart.addSeries(CandlestickSeries, {
       ...this.candleColors(),
@@ -124,6 +127,7 @@ export class HeatChart {
     const before = this.matrix;
     const range = this.chart.timeScale().getVisibleLogicalRange();
     const live = this.atLive();
+    if (fit) this.frame.release();
     this.matrix = matrix;
     matrix?.showSide(this.side);
     const { heatLayer, bandLayer, bubbleLayer, profileLayer, pinLayer } = this;
@@ -133,6 +137,7 @@ export class HeatChart {
     this.layoutProfile();
     if (!matrix) return;
     if (fit || !before || !range) this.fit();
+    else if (this.frame.holds) this.showAll();
     else if (!live && before.grid.stepMs === matrix.grid.stepMs) {
       const shift = (before.startMs - matrix.startMs) / matrix.grid.stepMs;
       this.setRange(range.from + shift, range.to + shift);
@@ -154,15 +159,19 @@ export class HeatChart {
 
   /** A column was appended or rewritten: heat and candle go into the same repaint. */
   columnChanged(column: number, scrolled: boolean): void {
-    if (!this.matrix) return;
+    const { matrix } = this;
+    if (!matrix) return;
     this.profileLayer.changed();
-    if (scrolled) {
-      this.heat.scrolled();
-      this.setCandles();
-    } else {
-      this.heat.columnChanged(column);
-      this.series.update(this.bar(this.matrix, column), column < this.matrix.width - 1);
-    }
+    const taken = this.frame.through(() => {
+      if (scrolled) {
+        this.heat.scrolled();
+        this.setCandles();
+      } else {
+        this.heat.columnChanged(column);
+        this.series.update(this.bar(matrix, column), column < matrix.width - 1);
+      }
+    });
+    if (!taken) this.showAll();
     this.heatLayer.requestUpdate();
   }
 
@@ -243,12 +252,9 @@ export class HeatChart {
   /** Everything in sight, price axis automatic. */
   fit(): void {
     if (!this.matrix || this.matrix.width === 0) return;
-    const width = Math.max(1, this.chart.timeScale().width() - this.reserved());
-    const columns = Math.max(this.matrix.width, 24);
-    const spare = (this.reserved() / width) * columns;
     const range = this.matrix.priceRange();
     this.room = range ? roomAround(this.matrix, ...range) : FULL_ROOM;
-    this.setRange(this.matrix.width - columns - 0.5, this.matrix.width - 0.5 + spare);
+    this.showAll();
     this.chart.priceScale('right').applyOptions({ autoScale: true });
   }
 
@@ -277,6 +283,7 @@ export class HeatChart {
   }
 
   setRange(from: number, to: number): void {
+    this.frame.release();
     this.chart.timeScale().setVisibleLogicalRange({ from: from as Logical, to: to as Logical });
   }
 
@@ -332,6 +339,15 @@ export class HeatChart {
 
   paneSize(): { width: number; height: number } {
     return { width: this.chart.timeScale().width(), height: this.chart.panes()[0].getHeight() };
+  }
+
+  /** Where the picture lies: columns in sight, prices at the pane's edges, the pane's size. */
+  place(): { from: number; to: number; top: number | null; bottom: number | null; width: number; height: number } {
+    const range = this.chart.timeScale().getVisibleLogicalRange() ?? { from: NaN, to: NaN };
+    const { width, height } = this.paneSize();
+    const top = this.series.coordinateToPrice(0);
+    const bottom = this.series.coordinateToPrice(height);
+    return { from: range.from, to: range.to, top, bottom, width, height };
   }
 
   dispose(): void {
@@ -427,6 +443,10 @@ export class HeatChart {
     this.series.setData(bars);
   }
 
+  private showAll(): void {
+    if (this.matrix?.width) this.frame.show(this.matrix.width, this.reserved());
+  }
+
   /** Pixels at the right which the view leaves free of columns. */
   private reserved(): number {
     return this.profileLayer.visible ? PROFILE_WIDTH + 8 : 12;
@@ -436,6 +456,7 @@ export class HeatChart {
     this.profileLayer.visible =
       this.profileWanted && this.container.clientWidth >= PROFILE_MIN_PANE;
     this.chart.applyOptions({ timeScale: { rightOffsetPixels: this.reserved() } });
+    if (this.frame.holds) this.showAll();
     this.profileLayer.requestUpdate();
   }
 
