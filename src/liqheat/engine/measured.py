@@ -114,8 +114,7 @@ def with_measured(heatmap: Heatmap, told: Told) -> Heatmap:
     ends = heatmap.source.column_end_ms
     if not len(told) or heatmap.instrument.is_inverse or told.event_ms[0] > ends[-1]:
         return heatmap
-    n = len(ends)
-    shape = heatmap.long_usd.shape
+    n, shape = len(ends), heatmap.long_usd.shape
     long_usd, short_usd = heatmap.long_usd.copy(), heatmap.short_usd.copy()
     rest = heatmap.long_usd.copy(), heatmap.short_usd.copy()
     usd = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
@@ -131,24 +130,21 @@ def with_measured(heatmap: Heatmap, told: Told) -> Heatmap:
         found = measured_levels(told, heatmap.price_edges, mark, int(ends[t]))
         if not found.positions:
             continue
-        interest = float(heatmap.open_interest_qty[t])
-        kept = None if chosen is None else chosen.rows(heatmap.price_edges, mark)
-        both = joined(rest[0][t], rest[1][t], found, interest, kept)
+        kept = chosen.rows(heatmap.price_edges, mark) if chosen else None
+        both = joined(rest[0][t], rest[1][t], found, heatmap.open_interest_qty[t], kept)
         usd[0][t], usd[1][t] = both.measured_long_usd, both.measured_short_usd
         rest[0][t], rest[1][t] = both.modelled_long_usd, both.modelled_short_usd
         long_usd[t], short_usd[t] = both.long_usd, both.short_usd
         share[t], scale[t] = both.share, both.scale
         age[t], count[t] = found.age_ms, found.positions
-        ends_kept = (True, True) if kept is None else (kept[0, 0], kept[1, -1])
-        _account(t, levels, outside, found, both, ends_kept)
+        _account(t, levels, outside, found, both, kept)
     if not count.any():
         return heatmap
     own = {one.name: getattr(heatmap, one.name) for one in dataclasses.fields(Heatmap)}
     own |= {
-        "long_usd": long_usd, "short_usd": short_usd,
-        "level_long_qty": levels[0], "level_short_qty": levels[1],
-        "outside_long_usd": outside[0], "outside_short_usd": outside[1],
-        "quality": _noted(heatmap, share[-1], age[-1]),
+        "long_usd": long_usd, "short_usd": short_usd, "level_long_qty": levels[0],
+        "level_short_qty": levels[1], "outside_long_usd": outside[0],
+        "outside_short_usd": outside[1], "quality": _noted(heatmap, share[-1], age[-1]),
     }  # fmt: skip
     return MeasuredHeatmap(
         **own, told=told, modelled_long_usd=rest[0], modelled_short_usd=rest[1],
@@ -159,7 +155,7 @@ def with_measured(heatmap: Heatmap, told: Told) -> Heatmap:
 
 def _account(
     t: int, levels: tuple[F64, F64], outside: tuple[F64, F64], found: Measured, both: Joined,
-    ends_kept: tuple[bool, bool],
+    kept: Bools | None,
 ) -> None:  # fmt: skip
     # What has a level, shown or not; positions without one are open interest which no level
     # explains.
@@ -169,7 +165,7 @@ def _account(
         levels[side][t] = keep * levels[side][t] + scale * known
         outside[side][t] *= keep
         # Levels beyond the rows go with the last row on their side.
-        if ends_kept[side]:
+        if kept is None or kept[side, -side]:
             outside[side][t] += scale * found.outside_usd[side]
 
 
