@@ -18,7 +18,7 @@ import {
   StepControl,
   ZoneToggle,
 } from './controls';
-import { Chevron, Columns, Info, Keyboard, Mark, Moon, Sliders, Sun, System, Table } from './icons';
+import { Chevron, Columns, Info, Keyboard, Mark, Moon, Panes, Sliders, Sun, System, Table } from './icons';
 import { ModeBadge } from './States';
 import { LinkChip } from './StatusBar';
 
@@ -105,6 +105,9 @@ export function Toolbar() {
           <LogPriceToggle />
           <ZoneToggle />
         </span>
+        <IconButton label="Panes: open interest, funding, volume … (I)" name="panes">
+          <Panes />
+        </IconButton>
         <IconButton label="Compare side by side (C)" name="compare">
           <Columns />
         </IconButton>
