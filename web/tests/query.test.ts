@@ -35,6 +35,9 @@ describe('URL state', () => {
       realised: false,
       bins: 800,
       asOfMs: 1_700_000_000_000,
+      view: 'map',
+      by: 'tier',
+      target: 61234.5,
       sub: 'oi,rsi',
     };
     const text = formatQuery(chosen);
@@ -59,6 +62,7 @@ describe('URL state', () => {
     ['?thr=0.2-2', DEFAULTS],
     ['?at=yesterday', DEFAULTS],
     ['?at=-5', DEFAULTS],
+    ['?view=globe&by=moon&px=-3', DEFAULTS],
   ])('falls back on %s', (search, expected) => {
     expect(parseQuery(search)).toEqual(expected);
   });

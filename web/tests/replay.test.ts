@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { buildProfile } from '../src/engine/profile';
-import { Replay } from '../src/engine/replay';
+import { Replay, snapshotOf } from '../src/engine/replay';
 import { inView } from '../src/engine/room';
 import { HeatMatrix } from '../src/engine/matrix';
 import type { Realised } from '../src/engine/tape';
@@ -107,7 +107,7 @@ describe('replay', () => {
   it('is the window itself at its end', () => {
     const window = windowOf(COLUMNS, BINS, 200, 1);
     const whole = new HeatMatrix(window);
-    const replay = new Replay(whole.snapshot(), rowsOf(COLUMNS, 200, 1));
+    const replay = new Replay(snapshotOf(whole), rowsOf(COLUMNS, 200, 1));
     replay.seek(10_000);
     const { shown } = replay;
     expect(shown.width).toBe(COLUMNS);
@@ -148,13 +148,13 @@ describe('replay', () => {
 
   it('goes on unmoved while the live matrix scrolls and grows', () => {
     const live = new HeatMatrix(windowOf(COLUMNS, BINS, 200, 1));
-    const replay = new Replay(live.snapshot(COLUMNS - 1), []);
+    const replay = new Replay(snapshotOf(live, COLUMNS - 1), []);
     replay.seek(COLUMNS - 2);
     const before = seen(replay);
     for (let i = 0; i < 200; i++) live.append([1, 1, 1, 1, 1], new Uint8Array(BINS).fill(255));
     expect(live.dropped).toBeGreaterThan(0);
     expect(seen(replay)).toEqual(before);
-    expect(new Replay(live.snapshot(), []).span[1]).toBe(live.timeMs(live.width));
+    expect(new Replay(snapshotOf(live), []).span[1]).toBe(live.timeMs(live.width));
   });
 
   it('steps forward in less than 5 ms at 4000 x 1000', () => {

@@ -20,15 +20,16 @@ import { priceDecimals, type Zone } from './axis';
 import { Heat } from './backend';
 import { BandLayer } from './bands';
 import { CandleBars, barTime, candleColors } from './candles';
+import { Frame } from './frame';
 import type { HeatKind } from './heat';
 import { BubbleLayer, HeatLayer, PinLayer, ProfileLayer } from './layers';
-import { withRoom, type HeatMatrix, type Side } from './matrix';
+import { type HeatMatrix, type Side } from './matrix';
 import { chartOptions, colorOptions, timeOptions } from './options';
 import type { PaneHost } from './paneKinds';
 import type { Profile } from './profile';
-import type { ProfileStyle } from './strip';
 import type { Moved } from './replay';
-import { FULL_ROOM, roomAround, type Room } from './room';
+import { FULL_ROOM, roomAround, withLevels, type Room, type Scaled } from './room';
+import type { ProfileStyle } from './strip';
 import type { Bubble, Tape } from './tape';
 import { FONT, chartTheme, type ChartTheme } from './theme';
 
@@ -61,6 +62,7 @@ export class HeatChart {
   private readonly chart: IChartApi;
   private readonly candles: CandleBars;
   private readonly series: ISeriesApi<'Candlestick'>;
+  private readonly frame: Frame;
   private readonly heat: Heat;
   private readonly heatLayer: HeatLayer;
   private readonly profileLayer: ProfileLayer;
@@ -85,11 +87,11 @@ export class HeatChart {
     renderer: HeatKind | null = null,
   ) {
     this.chart = createChart(container, chartOptions(this.theme, this.zone, this.reducedMotion));
+    this.frame = new Frame(this.chart.timeScale());
     this.heat = new Heat(container, () => this.heatLayer?.requestUpdate(), renderer);
     this.candles = new CandleBars(this.chart, {
       ...candleColors(this.theme),
-      autoscaleInfoProvider: (original: () => ReturnType<typeof this.autoscale>) =>
-        this.autoscale(original()),
+      autoscaleInfoProvider: (original: () => Scaled) => withLevels(original(), this.matrix, this.room),
     });
     this.series = this.candles.series;
     const theme = (): ChartTheme => this.theme;
@@ -121,6 +123,7 @@ export class HeatChart {
     const before = this.matrix;
     const range = this.chart.timeScale().getVisibleLogicalRange();
     const live = this.atLive();
+    if (fit) this.frame.release();
     // Their times are of the old columns: gone before there are others.
     this.panes?.setMatrix(null);
     this.matrix = matrix;
@@ -132,9 +135,11 @@ export class HeatChart {
     this.panes?.setMatrix(matrix);
     this.layoutProfile();
     if (!matrix) return;
+    const past = matrix.ahead > 0 || (before?.ahead ?? 0) > 0;
+    if (past) this.fitRoom();
     if (fit || !before || !range) this.fit();
-    else if ((!live || matrix.ahead || before.ahead) && before.grid.stepMs === matrix.grid.stepMs) {
-      if (matrix.ahead || before.ahead) this.fitRoom();
+    else if (this.frame.holds) this.showAll();
+    else if ((!live || past) && before.grid.stepMs === matrix.grid.stepMs) {
       const shift = (before.startMs - matrix.startMs) / matrix.grid.stepMs;
       this.setRange(range.from + shift, range.to + shift);
     }
@@ -164,16 +169,20 @@ export class HeatChart {
 
   /** A column was appended or rewritten: heat and candle go into the same repaint. */
   columnChanged(column: number, scrolled: boolean): void {
-    if (!this.matrix) return;
+    const { matrix } = this;
+    if (!matrix) return;
     this.profileLayer.changed();
-    if (scrolled) {
-      this.heat.scrolled();
-      this.candles.set(this.matrix);
-    } else {
-      this.heat.columnChanged(column);
-      this.candles.update(this.matrix, column);
-    }
-    this.panes?.columnChanged();
+    const taken = this.frame.through(() => {
+      if (scrolled) {
+        this.heat.scrolled();
+        this.candles.set(matrix);
+      } else {
+        this.heat.columnChanged(column);
+        this.candles.update(matrix, column);
+      }
+      this.panes?.columnChanged();
+    });
+    if (!taken) this.showAll();
     this.heatLayer.requestUpdate();
   }
 
@@ -185,6 +194,7 @@ export class HeatChart {
     const { matrix } = this;
     const { first, last } = moved;
     if (!matrix) return;
+    const whole = this.frame.holds;
     const range = this.chart.timeScale().getVisibleLogicalRange();
     this.profileLayer.changed();
     if (last - first < LEAP) {
@@ -196,7 +206,8 @@ export class HeatChart {
       this.fitRoom();
     }
     this.panes?.columnChanged();
-    if (range) this.setRange(...this.followed(range, first));
+    if (whole) this.showAll();
+    else if (range) this.setRange(...this.followed(range, first));
     this.heatLayer.requestUpdate();
   }
 
@@ -290,12 +301,8 @@ export class HeatChart {
   /** Everything in sight, price axis automatic. */
   fit(): void {
     if (!this.matrix || this.matrix.width === 0) return;
-    const width = Math.max(1, this.chart.timeScale().width() - this.reserved());
-    const columns = Math.max(this.end(this.matrix), 24);
-    const spare = (this.reserved() / width) * columns;
-    const end = this.end(this.matrix);
     this.fitRoom();
-    this.setRange(end - columns - 0.5, end - 0.5 + spare);
+    this.showAll();
     this.chart.priceScale('right').applyOptions({ autoScale: true });
   }
 
@@ -324,6 +331,7 @@ export class HeatChart {
   }
 
   setRange(from: number, to: number): void {
+    this.frame.release();
     this.chart.timeScale().setVisibleLogicalRange({ from: from as Logical, to: to as Logical });
   }
 
@@ -387,6 +395,14 @@ export class HeatChart {
     return { width: this.chart.timeScale().width(), height: this.chart.panes()[0].getHeight() };
   }
 
+  /** Where the picture lies: columns in sight, prices at the pane's edges, the pane's size. */
+  place(): { from: number; to: number; top: number | null; bottom: number | null; width: number; height: number } {
+    const { from, to } = this.chart.timeScale().getVisibleLogicalRange() ?? { from: NaN, to: NaN };
+    const { width, height } = this.paneSize();
+    const [top, bottom] = [0, height].map((y) => this.series.coordinateToPrice(y));
+    return { from, to, top, bottom, width, height };
+  }
+
   dispose(): void {
     this.setPanes(null);
     this.chart.remove();
@@ -395,11 +411,6 @@ export class HeatChart {
 
   private profileStyle(): ProfileStyle {
     return { ...this.theme, width: PROFILE_WIDTH, background: this.theme.veil, font: FONT };
-  }
-
-  /** Columns on the time axis: those which are not known yet have their place there. */
-  private end(matrix: HeatMatrix): number {
-    return matrix.width + matrix.ahead;
   }
 
   private fitRoom(): void {
@@ -417,6 +428,10 @@ export class HeatChart {
     return [from + shift, to + shift];
   }
 
+  private showAll(): void {
+    if (this.matrix?.width) this.frame.show(this.matrix.width + this.matrix.ahead, this.reserved());
+  }
+
   /** Pixels at the right which the view leaves free of columns. */
   private reserved(): number {
     return this.profileLayer.visible ? PROFILE_WIDTH + 8 : 12;
@@ -426,31 +441,8 @@ export class HeatChart {
     this.profileLayer.visible =
       this.profileWanted && this.container.clientWidth >= PROFILE_MIN_PANE;
     this.chart.applyOptions({ timeScale: { rightOffsetPixels: this.reserved() } });
+    if (this.frame.holds) this.showAll();
     this.profileLayer.requestUpdate();
-  }
-
-  /** Candles plus room for the levels around them: they are what the page is about. */
-  private autoscale(
-    info: { priceRange: { minValue: number; maxValue: number } | null } | null,
-  ): typeof info {
-    if (!info?.priceRange || !this.matrix) return info;
-    const { minValue, maxValue } = info.priceRange;
-    const [low, high] = withRoom(minValue, maxValue);
-    const { below, above } = this.room;
-    // Never beyond the matrix, unless the candles are: an empty strip says nothing.
-    return {
-      ...info,
-      priceRange: {
-        minValue: Math.max(
-          minValue - (minValue - low) * below,
-          Math.min(minValue, this.matrix.edge(0)),
-        ),
-        maxValue: Math.min(
-          maxValue + (high - maxValue) * above,
-          Math.max(maxValue, this.matrix.edge(this.matrix.bins)),
-        ),
-      },
-    };
   }
 
   private read(event: MouseEventParams): Cursor | null {

@@ -19,8 +19,6 @@ export const SCROLL = 64;
 
 export type Side = 'long' | 'short';
 
-const SERIES = ['open', 'high', 'low', 'close', 'qty'] as const;
-
 // Room above and below the candles: a share of their span, at least a share of the price.
 const ROOM = 0.55;
 const ROOM_LEAST = 0.02;
@@ -184,48 +182,20 @@ export class HeatMatrix {
     this.changed(t);
   }
 
-  /** A copy of the first `width` columns, as if they had just come. */
-  snapshot(width = this.width): Snapshot {
-    const { open, high, low, close, qty } = this.candles;
-    return {
-      header: { ...this.grid, t0Ms: this.startMs, columns: width },
-      codes: this.codes.slice(0, width * this.bins),
-      candles: {
-        open: open.slice(0, width),
-        high: high.slice(0, width),
-        low: low.slice(0, width),
-        close: close.slice(0, width),
-        qty: qty.slice(0, width),
-      },
-    };
+  /** Columns `first..last` were written, or cleared where they lie beyond the width. */
+  rewritten(first: number, last: number): void {
+    this.carryClose(first);
+    this.sideClose.fill(NaN, this.width, last + 1);
+    this.drawn.fill(0, this.width * this.bins, (last + 1) * this.bins);
+    for (let t = first; t < this.width; t++) this.mask(t);
+    this.pyramid.touch(first, this.width, last);
   }
 
-  /** Take columns `width..end-1` of another matrix of the same grid and start. */
-  extend(source: HeatMatrix, end: number): void {
-    const from = this.width;
-    this.codes.set(source.codes.subarray(from * this.bins, end * this.bins), from * this.bins);
-    for (const name of SERIES) this.candles[name].set(source.candles[name].subarray(from, end), from);
-    this.width = end;
-    this.carryClose(from);
-    for (let t = from; t < end; t++) this.mask(t);
-    this.pyramid.touch(from, end, end - 1);
-  }
-
-  /** Keep the first `width` columns; nothing of the others is left, pooled levels included. */
-  cut(width: number): void {
-    const before = this.width;
-    for (const codes of [this.codes, this.drawn]) codes.fill(0, width * this.bins, before * this.bins);
-    for (const name of SERIES) this.candles[name].fill(NaN, width, before);
-    this.sideClose.fill(NaN, width, before);
-    this.width = width;
-    this.pyramid.touch(width, width, before - 1);
-  }
-
-  /** Lowest low and highest high of the first columns; null when every one is a gap. */
-  priceRange(columns = this.width): readonly [number, number] | null {
+  /** Lowest low and highest high; null when every column is a gap. */
+  priceRange(): readonly [number, number] | null {
     let low = Infinity;
     let high = -Infinity;
-    for (let t = 0; t < columns; t++) {
+    for (let t = 0; t < this.width; t++) {
       if (this.candles.low[t] < low) low = this.candles.low[t];
       if (this.candles.high[t] > high) high = this.candles.high[t];
     }

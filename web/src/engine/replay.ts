@@ -19,6 +19,36 @@ import { KnownRange } from './known';
 import { HeatMatrix } from './matrix';
 import { Tape, type Realised } from './tape';
 
+const SERIES = ['open', 'high', 'low', 'close', 'qty'] as const;
+
+/** A copy of the first `width` columns, as if they had just come. */
+export function snapshotOf(matrix: HeatMatrix, width = matrix.width): Snapshot {
+  const [open, high, low, close, qty] = SERIES.map((name) => matrix.candles[name].slice(0, width));
+  return {
+    header: { ...matrix.grid, t0Ms: matrix.startMs, columns: width },
+    codes: matrix.codes.slice(0, width * matrix.bins),
+    candles: { open, high, low, close, qty },
+  };
+}
+
+/** Take columns `width..end-1` of another matrix of the same grid and start. */
+function extend(matrix: HeatMatrix, source: HeatMatrix, end: number): void {
+  const { width: from, bins } = matrix;
+  matrix.codes.set(source.codes.subarray(from * bins, end * bins), from * bins);
+  for (const name of SERIES) matrix.candles[name].set(source.candles[name].subarray(from, end), from);
+  matrix.width = end;
+  matrix.rewritten(from, end - 1);
+}
+
+/** Keep the first `width` columns; nothing of the others is left, pooled levels included. */
+function cut(matrix: HeatMatrix, width: number): void {
+  const { width: before, bins } = matrix;
+  matrix.codes.fill(0, width * bins, before * bins);
+  for (const name of SERIES) matrix.candles[name].fill(NaN, width, before);
+  matrix.width = width;
+  matrix.rewritten(width, before - 1);
+}
+
 /** The columns, both included, which came, went or changed. */
 export interface Moved {
   readonly first: number;
@@ -35,7 +65,7 @@ export class Replay {
   constructor(window: Snapshot, rows: readonly Realised[]) {
     this.whole = new HeatMatrix(window);
     this.known = new KnownRange(this.whole);
-    this.shown = new HeatMatrix(this.whole.snapshot(1), this.columns);
+    this.shown = new HeatMatrix(snapshotOf(this.whole, 1), this.columns);
     this.shown.ahead = this.columns - 1;
     this.tape.add(rows);
     this.tape.untilMs = this.asOfMs;
@@ -77,8 +107,8 @@ export class Replay {
     const before = this.column;
     const to = this.clamp(k);
     if (to === before) return null;
-    if (to > before) shown.extend(this.whole, to + 1);
-    else shown.cut(to + 1);
+    if (to > before) extend(shown, this.whole, to + 1);
+    else cut(shown, to + 1);
     shown.ahead = this.columns - shown.width;
     this.tape.untilMs = this.asOfMs;
     return { first: Math.min(before, to) + 1, last: Math.max(before, to) };

@@ -11,7 +11,7 @@ import { effect, signal, untracked } from '@preact/signals';
 
 import type { HeatMatrix } from '../engine/matrix';
 import { Player, SPEEDS, type Speed } from '../engine/player';
-import { Replay } from '../engine/replay';
+import { Replay, snapshotOf } from '../engine/replay';
 import { formatTime } from '../engine/axis';
 import { ApiError } from '../net/api';
 import { fetchTape, fetchWindow, realisedOf } from '../net/past';
@@ -111,7 +111,7 @@ class Traveller {
     if (this.within([live.timeMs(1), live.timeMs(columns)], atMs) || atMs > live.timeMs(columns)) {
       this.asked?.abort();
       this.copied = true;
-      this.show(new Replay(live.snapshot(columns), panel.tape.all()), picture, atMs);
+      this.show(new Replay(snapshotOf(live, columns), panel.tape.all()), picture, atMs);
     } else void this.fetch(picture, live, atMs);
   }
 
