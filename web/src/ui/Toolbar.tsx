@@ -108,9 +108,11 @@ export function Toolbar() {
           <LogPriceToggle />
           {heat && <ZoneToggle />}
         </span>
-        <IconButton label="Panes: open interest, funding, volume … (I)" name="panes">
-          <Panes />
-        </IconButton>
+        {heat && (
+          <IconButton label="Panes: open interest, funding, volume … (I)" name="panes">
+            <Panes />
+          </IconButton>
+        )}
         <IconButton label="Compare side by side (C)" name="compare">
           <Columns />
         </IconButton>
