@@ -232,6 +232,16 @@ describe('feed', () => {
     expect(times(feed.view(ALL))).toEqual([20, 10, 9]);
   });
 
+  it('without any page shows what comes from then on', () => {
+    const feed = new Feed();
+    feed.add([row(5), row(9)]);
+    feed.openFrom(7);
+    feed.add([row(12)]);
+    expect(times(feed.view(ALL))).toEqual([12]);
+    expect(feed.fromMs(0)).toBe(10);
+    expect(feed.newestMs()).toBe(12);
+  });
+
   it('clears a pause with everything else', () => {
     const feed = open();
     feed.add([row(1)]);
@@ -244,9 +254,9 @@ describe('feed', () => {
 
   it('puts sizes on shelves and says what is large', () => {
     expect([0, 999, 1000, 99_999, 1e5, 1e6, 1e9].map(sizeOf)).toEqual([0, 0, 1, 2, 3, 4, 4]);
-    expect(largeFrom([], 1e5)).toBe(1e5);
-    expect(largeFrom(Array.from({ length: 100 }, (_, i) => row(i, i)), 1e5)).toBe(1e5);
-    expect(largeFrom(Array.from({ length: 100 }, (_, i) => row(i, i * 1e5)), 1e5)).toBe(95e5);
+    expect(largeFrom([])).toBe(1e5);
+    expect(largeFrom(Array.from({ length: 100 }, (_, i) => row(i, i)))).toBe(1e5);
+    expect(largeFrom(Array.from({ length: 100 }, (_, i) => row(i, i * 1e5)))).toBe(95e5);
   });
 });
 

@@ -272,11 +272,30 @@ export class Feed {
     return this.waiting ? rows.filter((row) => !this.shown.has(row)) : rows;
   }
 
+  get canGrow(): boolean {
+    return this.shown.limit < SHELF_MOST;
+  }
+
   /** Make room for a page of older rows; false when no more are kept. */
   grow(rows: number): boolean {
-    if (this.shown.limit >= SHELF_MOST) return false;
+    if (!this.canGrow) return false;
     this.shown.limit = Math.min(SHELF_MOST, this.shown.limit + rows);
     return true;
+  }
+
+  /** No page could be had: what comes from `atMs` on is all there is. */
+  openFrom(atMs: number): void {
+    const target = this.waiting ?? this.shown;
+    const fromMs = Math.max(atMs, target.newestMs() + 1);
+    for (const shelf of target.each) {
+      if (shelf.fromMs === Infinity) shelf.cover({ fromMs, toMs: Infinity });
+    }
+    this.revision++;
+  }
+
+  /** Time of the newest row held; -Infinity without any. */
+  newestMs(): number {
+    return Math.max(this.shown.newestMs(), this.waiting?.newestMs() ?? -Infinity);
   }
 
   /** The link is down: what happens until it is back is not known. */
@@ -349,10 +368,12 @@ export class Feed {
 const LARGE_OF = 1000;
 const LARGE_SHARE = 0.95;
 
-/** The notional from which a row stands out: larger than 19 of 20, and at least `least` [USD]. */
-export function largeFrom(rows: readonly FeedRow[], least: number): number {
+/** Nothing below is large, however small the others are [USD]. */
+const LARGE_LEAST = 1e5;
+
+/** The notional from which a row stands out: as large as the largest twentieth [USD]. */
+export function largeFrom(rows: readonly FeedRow[]): number {
   const sizes = Float64Array.from(rows.slice(0, LARGE_OF), (row) => row.usd).sort();
-  if (sizes.length === 0) return least;
-  const at = Math.min(sizes.length - 1, Math.floor(LARGE_SHARE * sizes.length));
-  return Math.max(least, sizes[at]);
+  if (sizes.length === 0) return LARGE_LEAST;
+  return Math.max(LARGE_LEAST, sizes[Math.floor(LARGE_SHARE * sizes.length)]);
 }
