@@ -227,19 +227,22 @@ class FakeServer:
         if self.refuse:
             ws.close()
             return
-        ws.on_message(lambda message: self._on_message(message))
+        ws.on_message(lambda message: self._on_message(ws, message))
 
-    def _on_message(self, message: str) -> None:
-        self.subscriptions.append(json.loads(message))
+    def _on_message(self, ws: Any, message: str) -> None:
+        asked = json.loads(message)
+        self.subscriptions.append(asked)
         if self.problem is not None:
-            self.send(self._json({"type": "error", **self.problem}))
+            ws.send(self._json({"type": "error", **self.problem}))
             return
-        self.send_status()
+        ws.send(
+            self._json({**self._status(), "instrument": asked["instrument"], **self.status})
+        )
         if self.picture:
             self.t0_ms = self.now_ms() // STEP_MS * STEP_MS - (COLUMNS - 1) * STEP_MS
-            self.send(snapshot(1, flags=self.flags, gap=40, t0_ms=self.t0_ms))
+            ws.send(snapshot(1, flags=self.flags, gap=40, t0_ms=self.t0_ms))
         if self.liquidations:
-            self.send(self._json({"type": "liquidations", "rows": self.liquidations}))
+            ws.send(self._json({"type": "liquidations", "rows": self.liquidations}))
 
     def now_ms(self) -> int:
         return time.time_ns() // 1_000_000

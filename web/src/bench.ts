@@ -7,9 +7,7 @@
 
 import { HeatMatrix } from './engine/matrix';
 import { decodeSnapshot, gunzip, HEADER_BYTES, type Snapshot } from './net/codec';
-import { applyColumn, pictureMode, shown, showMatrix } from './state/live';
-import { setQuery } from './state/query';
-import { chart } from './state/view';
+import { panels } from './state/panel';
 
 declare global {
   interface Window {
@@ -131,16 +129,17 @@ export function startBench(size: string): void {
   const [w, h] = size.split('x').map(Number);
   const snapshot = makeUp(Math.min(w || 1440, 8192), Math.min(h || 400, 2000));
   const matrix = new HeatMatrix(snapshot);
-  pictureMode.value = 'simulated';
-  shown.value = 'bench';
-  showMatrix(matrix);
+  const panel = panels.peek()[0];
+  panel.pictureMode.value = 'simulated';
+  panel.shown.value = 'bench';
+  panel.showMatrix(matrix);
   window.liqheatBench = {
       pan: (n: number) =>
         time(n, (i) => {
           const shift = (i % 2 ? -1 : 1) * matrix.width * 0.05;
-          chart.value!.setRange(shift, matrix.width + shift);
+          panel.chart.value!.setRange(shift, matrix.width + shift);
         }),
-      threshold: (n: number) => time(n, (i) => setQuery({ lo: 0.01 + 0.005 * (i % 20) }, 'replace')),
+      threshold: (n: number) => time(n, (i) => panel.set({ lo: 0.01 + 0.005 * (i % 20) }, 'replace')),
       append: (n: number) => {
         const codes = matrix.column(matrix.width - 1).slice();
         const { close } = matrix.candles;
@@ -148,7 +147,7 @@ export function startBench(size: string): void {
           const price = close[matrix.width - 1];
           const candle = [price, price * 1.001, price * 0.999, price, 1] as const;
           const seq = 0;
-          applyColumn({ kind: 'append', seq, column: matrix.width + matrix.dropped, candle, codes });
+          panel.takeColumn({ kind: 'append', seq, column: matrix.width + matrix.dropped, candle, codes });
         });
       },
       decode: async (n: number) => {

@@ -5,28 +5,30 @@
  *     engine/ matrix -> picture          ui/     signals -> panels, keys -> signals
  *
  * `engine` and `net` know no framework and no signal; `ui` owns no data. Start here, then
- * net/codec, engine/matrix, engine/bitmap, state/live.
+ * net/codec, engine/matrix, engine/bitmap, state/live, state/panel.
  */
 
 import { render } from 'preact';
 
-import { startExact } from './state/exact';
-import { startLive } from './state/live';
+import { startPage } from './state/page';
+import { startPanels } from './state/panel';
 import { startPrefs } from './state/prefs';
 import { startQuery } from './state/query';
-import { startView } from './state/view';
+import { startTheme } from './state/theme';
 import { App } from './ui/App';
 import { startKeys } from './ui/keys';
 import './style.css';
+import './panels.css';
+import './theme.css';
 
 startPrefs();
+startTheme();
 startQuery();
 render(<App />, document.getElementById('app')!);
 startKeys();
 const bench = new URLSearchParams(window.location.search).get('bench');
 if (bench) void import('./bench').then(({ startBench }) => startBench(bench));
 else {
-  startLive();
-  startView();
-  startExact();
+  startPage();
+  startPanels();
 }

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import { strips, type HeatView } from '../src/engine/heat';
 import { buildProfile } from '../src/engine/profile';
+import { buildSplit } from '../src/engine/split';
 import { matrixOf } from './helpers';
 import { HeatMatrix } from '../src/engine/matrix';
 import { decodeSnapshot } from '../src/net/codec';
@@ -73,5 +74,57 @@ describe('strips', () => {
     const parts = strips(wide, view(wide.edge(100.3), wide.edge(109.6), 700, true), 2);
     expect([parts[0].binLow, parts.at(-1)?.binHigh]).toEqual([100, 110]);
     expect(strips(wide, view(high * 2, high * 3, 700, true), 1)).toEqual([]);
+  });
+});
+
+describe('profile split', () => {
+  const m = matrixOf([[10, 20, 30, 40, 50, 60]], [103]);
+  const sides = (long: number[], short: number[]) => ({
+    long_usd: [...long, 0, 0, 0],
+    short_usd: [0, 0, 0, ...short],
+  });
+  const reply = {
+    price: [100.5, 101.5, 102.5, 103.5, 104.5, 105.5],
+    ...sides([6, 5, 4], [1, 2, 9]),
+    tiers: [
+      { leverage: 20, ...sides([1, 1, 1], [0, 1, 2]) },
+      { leverage: 25, ...sides([1, 2, 1], [0, 1, 3]) },
+      { leverage: 100, ...sides([0, 0, 0], [1, 0, 0]) },
+      { leverage: 2, ...sides([0, 0, 0], [0, 0, 0]) },
+    ],
+    measured: [sides([4, 2, 2], [0, 0, 4])],
+    parts: [
+      { exchange: 'okx', ...sides([1, 1, 1], [1, 0, 0]) },
+      { exchange: 'binance', ...sides([5, 4, 3], [0, 2, 9]) },
+      { exchange: 'gate', ...sides([0, 0, 0], [0, 0, 0]) },
+    ],
+  };
+
+  it('groups leverages into tiers, and what is measured apart; they sum to the whole', () => {
+    const split = buildSplit(m, reply, 'tier', 'dark')!;
+    expect(split.groups.map(({ name }) => name)).toEqual(['20–25x', '≥ 75x', 'measured']);
+    expect([...split.groups[0].usd]).toEqual([2, 3, 2, 0, 2, 5]);
+    for (let p = 0; p < 6; p++) {
+      expect(split.groups.reduce((sum, { usd }) => sum + usd[p], 0)).toBeCloseTo(split.usd[p]);
+    }
+  });
+
+  it('puts the largest exchange first and leaves out those without levels', () => {
+    const split = buildSplit(m, reply, 'exchange', 'light')!;
+    expect(split.groups.map(({ name }) => name)).toEqual(['binance', 'okx']);
+    expect(split.split).toBe(3);
+    expect([...split.cumulative]).toEqual([15, 9, 4, 1, 3, 12]);
+  });
+
+  it('knows the max pain of either kind', () => {
+    expect(buildSplit(m, reply, 'tier', 'dark')!.pain.short).toMatchObject({ price: 105.5, usd: 9 });
+    expect(buildProfile(m).pain.long).toMatchObject({ price: 102.5, usd: m.usd[30] });
+    expect(buildProfile(m).groups).toEqual([]);
+  });
+
+  it('does not show a reply of another grid', () => {
+    const moved = { ...reply, price: reply.price.map((x) => x + 0.1) };
+    expect(buildSplit(m, moved, 'tier', 'dark')).toBeNull();
+    expect(buildSplit(m, { ...reply, price: [1, 2] }, 'tier', 'dark')).toBeNull();
   });
 });

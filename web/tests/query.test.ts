@@ -1,6 +1,16 @@
 import { describe, expect, it } from 'vitest';
 
-import { DEFAULTS, formatQuery, parseQuery, switched, type Query } from '../src/state/query';
+import {
+  DEFAULTS,
+  changed,
+  formatChoices,
+  formatQuery,
+  parseChoices,
+  parseQuery,
+  queryOf,
+  switched,
+  type Query,
+} from '../src/state/query';
 
 describe('URL state', () => {
   it('is empty for the defaults', () => {
@@ -22,7 +32,7 @@ describe('URL state', () => {
       logPrice: true,
       zone: 'local',
       profile: false,
-    realised: false,
+      realised: false,
       bins: 800,
     };
     const text = formatQuery(chosen);
@@ -59,5 +69,41 @@ describe('URL state', () => {
 
   it('keeps the keys of others', () => {
     expect(formatQuery({ ...DEFAULTS, range: '1w' }, '?x=1&r=3M')).toBe('?x=1&r=1w');
+  });
+});
+
+describe('panels in the URL', () => {
+  it('has what a further panel does differently from the first', () => {
+    const choices = parseChoices('?s=BTC&r=1w&n=3&s.2=okx:BTC-USDT-SWAP&m.3=zones&r.3=1w');
+    expect(choices.others).toEqual([{ instrument: 'okx:BTC-USDT-SWAP' }, { model: 'zones' }]);
+    expect(queryOf(choices, 1)).toMatchObject({ instrument: 'okx:BTC-USDT-SWAP', range: '1w' });
+    expect(queryOf(choices, 2)).toMatchObject({ instrument: 'BTC', model: 'zones' });
+    expect(formatChoices(choices)).toBe('?s=BTC&r=1w&n=3&s.2=okx:BTC-USDT-SWAP&m.3=zones');
+  });
+
+  it('goes back to empty and automatic values where the first panel has others', () => {
+    const text = '?s=BTC&ex=okx&step=5m&thr=0.2-0.8&prof=0&n=2&ex.2=&step.2=&thr.2=&prof.2=1';
+    const choices = parseChoices(text);
+    expect(queryOf(choices, 1)).toMatchObject({ exchanges: '', step: null, lo: null, hi: 1, profile: true });
+    expect(parseChoices(formatChoices(choices))).toEqual(choices);
+  });
+
+  it('follows the first panel in what it does not do differently', () => {
+    let choices = parseChoices('?s=BTC&n=2&m.2=zones');
+    choices = changed(choices, 0, { range: '1M', model: 'sharp' });
+    expect(queryOf(choices, 1)).toMatchObject({ range: '1M', model: 'zones' });
+    choices = changed(choices, 1, { model: 'sharp' });
+    expect(choices.others).toEqual([{}]);
+  });
+
+  it('sets what belongs to the page on all panels, whoever sets it', () => {
+    const choices = changed(parseChoices('?s=BTC&n=2'), 1, { zone: 'local', range: '1M' });
+    expect(choices.first).toMatchObject({ zone: 'local', range: DEFAULTS.range });
+    expect(queryOf(choices, 1)).toMatchObject({ zone: 'local', range: '1M' });
+    expect(parseChoices('?n=2&tz.2=local').others).toEqual([{}]);
+  });
+
+  it.each(['?n=0', '?n=5', '?n=1.5', '?n=x', '?m.2=zones'])('falls back to one panel on %s', (search) => {
+    expect(parseChoices(search).others).toEqual([]);
   });
 });

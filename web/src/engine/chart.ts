@@ -14,6 +14,8 @@ import {
   PriceScaleMode,
   createChart,
   type CandlestickData,
+  type CandlestickStyleOptions,
+  type SeriesOptionsCommon,
   type IChartApi,
   type ISeriesApi,
   type Logical,
@@ -27,25 +29,15 @@ import {
 import { formatPrice } from '../format';
 import { formatTime, priceDecimals, tickLabel, type Zone } from './axis';
 import { Heat } from './backend';
+import { BandLayer } from './bands';
 import type { HeatKind } from './heat';
 import { BubbleLayer, HeatLayer, PinLayer, ProfileLayer } from './layers';
-import { withRoom, type HeatMatrix } from './matrix';
-import type { ProfileStyle } from './profile';
+import { withRoom, type HeatMatrix, type Side } from './matrix';
+import type { Profile } from './profile';
+import type { ProfileStyle } from './strip';
 import { FULL_ROOM, roomAround, type Room } from './room';
 import type { Bubble, Tape } from './tape';
-
-export const COLORS = {
-  background: '#07090d',
-  text: '#98a2b3',
-  grid: 'rgba(148, 163, 184, 0.07)',
-  border: '#1b2230',
-  crosshair: 'rgba(226, 232, 240, 0.55)',
-  label: '#2a3446',
-  up: '#f8fafc',
-  down: '#ff4d8d',
-  long: '#56b4f9',
-  short: '#ff9f43',
-} as const;
+import { chartTheme, type ChartTheme } from './theme';
 
 export const FONT =
   "Inter, 'Segoe UI Variable', 'Segoe UI', system-ui, -apple-system, Roboto, 'Helvetica Neue', sans-serif";
@@ -65,6 +57,8 @@ export interface ChartEvents {
   readonly onCursor: (cursor: Cursor | null) => void;
   readonly onClick: (cursor: Cursor) => void;
   readonly onAtLive: (atLive: boolean) => void;
+  /** The time in sight changed [ms]; only while there are columns. */
+  readonly onTimeRange: (fromMs: number, toMs: number) => void;
   readonly onPaint: () => void;
 }
 
@@ -75,13 +69,16 @@ export class HeatChart {
   private readonly heatLayer: HeatLayer;
   private readonly profileLayer: ProfileLayer;
   private readonly bubbleLayer: BubbleLayer;
-  private readonly pinLayer = new PinLayer();
+  private readonly pinLayer: PinLayer;
+  private readonly bandLayer: BandLayer;
   private matrix: HeatMatrix | null = null;
   private zone: Zone = 'utc';
   private decimals = 2;
   private profileWanted = true;
+  private side: Side | null = null;
   private cursor: Cursor | null = null;
   private room: Room = FULL_ROOM;
+  private theme: ChartTheme = chartTheme('dark', 'viridis');
 
   constructor(
     private readonly container: HTMLElement,
@@ -93,20 +90,19 @@ export class HeatChart {
     this.chart = createChart(container, this.options());
     this.heat = new Heat(container, () => this.heatLayer?.requestUpdate(), renderer);
     this.series = this.chart.addSeries(CandlestickSeries, {
-      upColor: COLORS.up,
-      downColor: COLORS.down,
-      wickUpColor: COLORS.up,
-      wickDownColor: COLORS.down,
-      borderVisible: false,
-      priceLineColor: '#e2e8f0',
+      ...this.candleColors(),
       priceLineStyle: LineStyle.Dotted,
       autoscaleInfoProvider: (original: () => ReturnType<typeof this.autoscale>) =>
         this.autoscale(original()),
     });
-    this.heatLayer = new HeatLayer(this.heat, events.onPaint);
-    this.profileLayer = new ProfileLayer(() => PROFILE_STYLE);
+    const theme = (): ChartTheme => this.theme;
+    this.heatLayer = new HeatLayer(this.heat, theme, events.onPaint);
+    this.profileLayer = new ProfileLayer(() => this.profileStyle());
     this.series.attachPrimitive(this.heatLayer);
-    this.bubbleLayer = new BubbleLayer(tape, BUBBLE_STYLE);
+    this.bandLayer = new BandLayer(() => ({ ...this.theme.bands, font: FONT }));
+    this.series.attachPrimitive(this.bandLayer);
+    this.bubbleLayer = new BubbleLayer(tape, theme);
+    this.pinLayer = new PinLayer(theme);
     this.series.attachPrimitive(this.bubbleLayer);
     this.series.attachPrimitive(this.profileLayer);
     this.series.attachPrimitive(this.pinLayer);
@@ -115,7 +111,11 @@ export class HeatChart {
       const cursor = this.read(event);
       if (cursor) events.onClick(cursor);
     });
-    this.chart.timeScale().subscribeVisibleLogicalRangeChange(() => events.onAtLive(this.atLive()));
+    this.chart.timeScale().subscribeVisibleLogicalRangeChange((range) => {
+      events.onAtLive(this.atLive());
+      const { matrix } = this;
+      if (range && matrix) events.onTimeRange(matrix.timeMs(range.from), matrix.timeMs(range.to));
+    });
     this.chart.timeScale().subscribeSizeChange(() => this.layoutProfile());
   }
 
@@ -125,8 +125,10 @@ export class HeatChart {
     const range = this.chart.timeScale().getVisibleLogicalRange();
     const live = this.atLive();
     this.matrix = matrix;
-    const { heatLayer, bubbleLayer, profileLayer, pinLayer } = this;
-    for (const layer of [heatLayer, bubbleLayer, profileLayer, pinLayer]) layer.setMatrix(matrix);
+    matrix?.showSide(this.side);
+    const { heatLayer, bandLayer, bubbleLayer, profileLayer, pinLayer } = this;
+    const layers = [heatLayer, bandLayer, bubbleLayer, profileLayer, pinLayer];
+    for (const layer of layers) layer.setMatrix(matrix);
     this.setCandles();
     this.layoutProfile();
     if (!matrix) return;
@@ -140,6 +142,14 @@ export class HeatChart {
   setLut(lut: Uint32Array): void {
     this.heat.setLut(lut);
     this.heatLayer.requestUpdate();
+  }
+
+  /** Other colors for all that is not heat; the heat's are in the table. */
+  setTheme(theme: ChartTheme): void {
+    this.theme = theme;
+    this.chart.applyOptions(this.colorOptions());
+    this.series.applyOptions(this.candleColors());
+    this.heatLayer.requestUpdate(); // the layers share one repaint
   }
 
   /** A column was appended or rewritten: heat and candle go into the same repaint. */
@@ -169,6 +179,30 @@ export class HeatChart {
   setProfile(visible: boolean): void {
     this.profileWanted = visible;
     this.layoutProfile();
+  }
+
+  /** Show the profile split by tier or exchange; null is by side. */
+  setSplit(split: Profile | null): void {
+    this.profileLayer.setSplit(split);
+  }
+
+  /** The profile under a point of the pane [CSS px]; null outside of its strip. */
+  profileAt(x: number): Profile | null {
+    return x >= this.paneSize().width - PROFILE_WIDTH ? this.profileLayer.shown : null;
+  }
+
+  /** Lines at round distances from the last price. */
+  setBands(visible: boolean): void {
+    this.bandLayer.visible = visible;
+    this.bandLayer.requestUpdate();
+  }
+
+  /** Draw the cells of one side only, null both; the data stay whole. */
+  setSide(side: Side | null): void {
+    this.side = side;
+    if (!this.matrix?.showSide(side)) return;
+    this.heat.setMatrix(this.matrix);
+    this.heatLayer.requestUpdate();
   }
 
   setBubbles(visible: boolean): void {
@@ -246,6 +280,16 @@ export class HeatChart {
     this.chart.timeScale().setVisibleLogicalRange({ from: from as Logical, to: to as Logical });
   }
 
+  /** Show the time from `fromMs` to `toMs`, unless it is what is in sight. */
+  setTimeRange(fromMs: number, toMs: number): void {
+    const { matrix } = this;
+    const range = this.chart.timeScale().getVisibleLogicalRange();
+    if (!matrix || !range) return;
+    const column = (ms: number): number => (ms - matrix.startMs) / matrix.grid.stepMs;
+    const [from, to] = [column(fromMs), column(toMs)];
+    if (Math.abs(from - range.from) > 0.01 || Math.abs(to - range.to) > 0.01) this.setRange(from, to);
+  }
+
   /** Move the keyboard cursor by columns and bins; starts at the last price. */
   moveCursor(columns: number, bins: number): void {
     const { matrix } = this;
@@ -296,33 +340,65 @@ export class HeatChart {
   }
 
   private options(): Parameters<typeof createChart>[1] {
+    const { layout, crosshair, rightPriceScale, ...colors } = this.colorOptions();
     return {
+      ...colors,
       autoSize: true,
       layout: {
+        ...layout,
         // The container has the color: the heat may lie under the chart.
         background: { type: ColorType.Solid, color: 'transparent' },
-        textColor: COLORS.text,
         fontFamily: FONT,
         fontSize: 11,
         attributionLogo: true,
       },
-      grid: { vertLines: { color: COLORS.grid }, horzLines: { color: COLORS.grid } },
-      crosshair: {
-        mode: CrosshairMode.Normal,
-        vertLine: { color: COLORS.crosshair, labelBackgroundColor: COLORS.label },
-        horzLine: { color: COLORS.crosshair, labelBackgroundColor: COLORS.label },
+      crosshair: { ...crosshair, mode: CrosshairMode.Normal },
+      rightPriceScale: {
+        ...rightPriceScale,
+        scaleMargins: { top: 0, bottom: 0 },
+        ensureEdgeTickMarksVisible: true,
       },
-      rightPriceScale: { borderColor: COLORS.border, scaleMargins: { top: 0, bottom: 0 }, ensureEdgeTickMarksVisible: true },
       kineticScroll: { touch: !this.reducedMotion, mouse: false },
       ...this.timeOptions(),
     };
+  }
+
+  private colorOptions(): NonNullable<Parameters<typeof createChart>[1]> {
+    const { text, grid, border, crosshair, label } = this.theme;
+    const line = { color: crosshair, labelBackgroundColor: label };
+    return {
+      layout: { textColor: text },
+      grid: { vertLines: { color: grid }, horzLines: { color: grid } },
+      crosshair: { vertLine: line, horzLine: line },
+      rightPriceScale: { borderColor: border },
+      timeScale: { borderColor: border },
+    };
+  }
+
+  /** Of a candle too narrow for a body the border is drawn: it carries the color. */
+  private candleColors(): Partial<CandlestickStyleOptions & SeriesOptionsCommon> {
+    const { up, down, upBody } = this.theme.candles;
+    return {
+      upColor: upBody,
+      downColor: down,
+      wickUpColor: up,
+      wickDownColor: down,
+      borderVisible: upBody !== up,
+      borderUpColor: up,
+      borderDownColor: down,
+      priceLineColor: this.theme.priceLine,
+    };
+  }
+
+  private profileStyle(): ProfileStyle {
+    return { ...this.theme, width: PROFILE_WIDTH, background: this.theme.veil, font: FONT };
   }
 
   private timeOptions(): NonNullable<Parameters<typeof createChart>[1]> {
     return {
       localization: { timeFormatter: (time: Time) => formatTime((time as number) * 1000, this.zone) },
       timeScale: {
-        borderColor: COLORS.border,
+        borderColor: this.theme.border,
         timeVisible: true,
         secondsVisible: false,
         minBarSpacing: 0.05,
@@ -400,15 +476,3 @@ export class HeatChart {
     this.events.onCursor(this.cursor);
   }
 }
-
-const BUBBLE_STYLE = { long: '#8fd0ff', short: '#ffb870', edge: 'rgba(4, 6, 10, 0.85)' } as const;
-
-const PROFILE_STYLE: ProfileStyle = {
-  width: PROFILE_WIDTH,
-  long: COLORS.long,
-  short: COLORS.short,
-  background: 'rgba(9, 12, 18, 0.92)',
-  border: COLORS.border,
-  text: COLORS.text,
-  font: FONT,
-};

@@ -1,110 +1,23 @@
 /**
  * The primitives hung on the candle series: heat (with gap shading) below, profile above.
- *
- * Each measures the pane while it paints, from the scope it is handed: sizes asked for
- * before layout are wrong by a few pixels and the picture would sit beside the axis.
  */
 
-import type {
-  IChartApi,
-  IPrimitivePaneRenderer,
-  IPrimitivePaneView,
-  ISeriesApi,
-  ISeriesPrimitive,
-  Logical,
-  PrimitivePaneViewZOrder,
-  SeriesAttachedParameter,
-  Time,
-} from 'lightweight-charts';
-
 import type { HeatRenderer, HeatView } from './heat';
+import { Layer, type Scope } from './layer';
 import type { HeatMatrix } from './matrix';
-import { buildProfile, drawProfile, type Profile, type ProfileStyle } from './profile';
+import { buildProfile, type Profile } from './profile';
+import { drawProfile, type ProfileStyle } from './strip';
 import { groupOf, type Bubble, type Tape } from './tape';
-
-type Target = Parameters<IPrimitivePaneRenderer['draw']>[0];
-
-/** What a layer needs of the chart to place itself. */
-interface Attached {
-  readonly chart: IChartApi;
-  readonly series: ISeriesApi<'Candlestick'>;
-  readonly requestUpdate: () => void;
-}
-
-interface Scope {
-  readonly context: CanvasRenderingContext2D;
-  readonly bitmapSize: { readonly width: number; readonly height: number };
-  readonly horizontalPixelRatio: number;
-  readonly verticalPixelRatio: number;
-}
-
-abstract class Layer implements ISeriesPrimitive<Time> {
-  protected attachedTo: Attached | null = null;
-  private readonly views: readonly IPrimitivePaneView[];
-
-  constructor(order: PrimitivePaneViewZOrder) {
-    const renderer: IPrimitivePaneRenderer = {
-      draw: (target: Target) => {
-        target.useBitmapCoordinateSpace((scope) => this.paint(scope as Scope));
-      },
-    };
-    this.views = [{ zOrder: () => order, renderer: () => renderer }];
-  }
-
-  attached(param: SeriesAttachedParameter<Time>): void {
-    this.attachedTo = {
-      chart: param.chart as IChartApi,
-      series: param.series as ISeriesApi<'Candlestick'>,
-      requestUpdate: param.requestUpdate,
-    };
-  }
-
-  detached(): void {
-    this.attachedTo = null;
-  }
-
-  paneViews(): readonly IPrimitivePaneView[] {
-    return this.views;
-  }
-
-  requestUpdate(): void {
-    this.attachedTo?.requestUpdate();
-  }
-
-  protected abstract paint(scope: Scope): void;
-
-  /** The pane in device pixels; null before there are data to define the axes. */
-  protected view({ bitmapSize, horizontalPixelRatio, verticalPixelRatio }: Scope): HeatView | null {
-    if (!this.attachedTo) return null;
-    const { chart, series } = this.attachedTo;
-    const scale = chart.timeScale();
-    const x0 = scale.logicalToCoordinate(0 as Logical);
-    const x1 = scale.logicalToCoordinate(1 as Logical);
-    const top = series.coordinateToPrice(0);
-    const bottom = series.coordinateToPrice(bitmapSize.height / verticalPixelRatio);
-    if (x0 === null || x1 === null || top === null || bottom === null) return null;
-    return {
-      width: bitmapSize.width,
-      height: bitmapSize.height,
-      // The bar's center is at x0: its column begins half a bar before.
-      originX: (x0 - (x1 - x0) / 2) * horizontalPixelRatio,
-      columnWidth: (x1 - x0) * horizontalPixelRatio,
-      yOf: (price) => (series.priceToCoordinate(price) ?? 0) * verticalPixelRatio,
-      priceTop: top,
-      priceBottom: bottom,
-      ratioX: horizontalPixelRatio,
-      ratioY: verticalPixelRatio,
-    };
-  }
-}
+import type { ChartTheme } from './theme';
 
 /** Heat under the candles; steps without data are hatched. */
 export class HeatLayer extends Layer {
   private matrix: HeatMatrix | null = null;
-  private hatch: CanvasPattern | null = null;
+  private hatch: { readonly line: string; readonly pattern: CanvasPattern } | null = null;
 
   constructor(
     private readonly renderer: HeatRenderer,
+    private readonly theme: () => ChartTheme,
     private readonly onPaint: () => void,
   ) {
     super('bottom');
@@ -137,21 +50,23 @@ export class HeatLayer extends Layer {
   }
 
   private pattern(context: CanvasRenderingContext2D): CanvasPattern {
-    if (this.hatch) return this.hatch;
+    const { fill, line } = this.theme().hatch;
+    if (this.hatch?.line === line) return this.hatch.pattern;
     const size = 8;
     const canvas = document.createElement('canvas');
     canvas.width = canvas.height = size;
     const c = canvas.getContext('2d')!;
-    c.fillStyle = 'rgba(130, 140, 160, 0.10)';
+    c.fillStyle = fill;
     c.fillRect(0, 0, size, size);
-    c.strokeStyle = 'rgba(170, 180, 200, 0.28)';
+    c.strokeStyle = line;
     c.beginPath();
     for (const shift of [-size, 0, size]) {
       c.moveTo(shift, size);
       c.lineTo(shift + size, 0);
     }
     c.stroke();
-    return (this.hatch = context.createPattern(canvas, 'repeat')!);
+    this.hatch = { line, pattern: context.createPattern(canvas, 'repeat')! };
+    return this.hatch.pattern;
   }
 }
 
@@ -161,6 +76,8 @@ export class ProfileLayer extends Layer {
   private matrix: HeatMatrix | null = null;
   /** Sums of the newest column; a pan or a threshold step draws the same ones again. */
   private profile: Profile | null = null;
+  /** The same split by tier or exchange, when that is wanted and there. */
+  private split: Profile | null = null;
 
   constructor(private readonly style: () => ProfileStyle) {
     super('normal');
@@ -168,7 +85,7 @@ export class ProfileLayer extends Layer {
 
   setMatrix(matrix: HeatMatrix | null): void {
     this.matrix = matrix;
-    this.profile = null;
+    this.profile = this.split = null;
   }
 
   /** Columns changed. */
@@ -176,19 +93,24 @@ export class ProfileLayer extends Layer {
     this.profile = null;
   }
 
-  protected override paint(scope: Scope): void {
-    if (!this.visible || !this.matrix || this.matrix.width === 0) return;
-    const view = this.view(scope);
-    if (!view) return;
-    this.profile ??= buildProfile(this.matrix);
-    drawProfile(scope.context, view, this.matrix, this.profile, this.style(), scope.horizontalPixelRatio);
+  /** Show a split in place of the sides; null goes back to these. */
+  setSplit(split: Profile | null): void {
+    this.split = split;
+    this.requestUpdate();
   }
-}
 
-export interface BubbleStyle {
-  readonly long: string;
-  readonly short: string;
-  readonly edge: string;
+  /** What is shown; null when nothing is. */
+  get shown(): Profile | null {
+    if (!this.visible || !this.matrix || this.matrix.width === 0) return null;
+    return this.split ?? (this.profile ??= buildProfile(this.matrix));
+  }
+
+  protected override paint(scope: Scope): void {
+    const { matrix, shown } = this;
+    const view = matrix && shown ? this.view(scope) : null;
+    if (!view) return;
+    drawProfile(scope.context, view, matrix!, shown!, this.style(), scope.horizontalPixelRatio);
+  }
 }
 
 /** Side of the cells which bubbles are summed over, and their radii [CSS px]. */
@@ -212,7 +134,7 @@ export class BubbleLayer extends Layer {
 
   constructor(
     private readonly tape: Tape,
-    private readonly style: BubbleStyle,
+    private readonly theme: () => ChartTheme,
   ) {
     super('normal');
   }
@@ -257,6 +179,7 @@ export class BubbleLayer extends Layer {
   }
 
   private draw({ context, horizontalPixelRatio: ratio }: Scope, side: 'long' | 'short'): void {
+    const style = this.theme().bubbles;
     context.beginPath();
     for (const { x, y, r, bubble } of this.marks) {
       if (bubble.side !== side) continue;
@@ -268,10 +191,10 @@ export class BubbleLayer extends Layer {
     }
     context.lineWidth = 2 * ratio;
     context.lineJoin = 'round';
-    context.strokeStyle = this.style.edge;
+    context.strokeStyle = style.edge;
     context.stroke();
     context.globalAlpha = 0.85;
-    context.fillStyle = this.style[side];
+    context.fillStyle = style[side];
     context.fill();
     context.globalAlpha = 1;
   }
@@ -282,7 +205,7 @@ export class PinLayer extends Layer {
   pin: { readonly timeMs: number; readonly price: number } | null = null;
   private matrix: HeatMatrix | null = null;
 
-  constructor() {
+  constructor(private readonly theme: () => ChartTheme) {
     super('normal');
   }
 
@@ -298,13 +221,14 @@ export class PinLayer extends Layer {
     const y = view.yOf(this.pin.price);
     const r = 5 * scope.horizontalPixelRatio;
     const { context } = scope;
+    const { pin } = this.theme();
     context.beginPath();
     context.arc(x, y, r, 0, 2 * Math.PI);
     context.lineWidth = 3 * scope.horizontalPixelRatio;
-    context.strokeStyle = 'rgba(6, 8, 12, 0.9)';
+    context.strokeStyle = pin.halo;
     context.stroke();
     context.lineWidth = 1.5 * scope.horizontalPixelRatio;
-    context.strokeStyle = '#ffffff';
+    context.strokeStyle = pin.ring;
     context.stroke();
   }
 }

@@ -7,9 +7,11 @@
  * from the snapshot on; `dropped` turns that into ours.
  *
  * Invariant: `sideClose[t]` is the close that divides longs (below) from shorts (above),
- * carried over gaps.
+ * carried over gaps. `codes` are the data; `drawn` is what is to be seen of them: the same, or
+ * a copy without the side that is hidden.
  */
 
+import { maskColumn } from './mask';
 import { usdTable, type CandleRow, type Candles, type Grid, type Snapshot } from '../net/codec';
 import { Pyramid } from './pool';
 
@@ -46,11 +48,14 @@ export class HeatMatrix {
   readonly codes: Uint8Array;
   readonly candles: Candles;
   readonly sideClose: Float32Array;
-  readonly pyramid: Pyramid;
+  /** Of what is drawn. Another one after `showSide`. */
+  pyramid: Pyramid;
   readonly capacity: number;
   width: number;
   /** Columns scrolled away since the snapshot. */
   dropped = 0;
+  private shownSide: Side | null = null;
+  private drawn: Uint8Array;
 
   constructor(
     snapshot: Snapshot,
@@ -78,7 +83,18 @@ export class HeatMatrix {
     };
     this.sideClose = new Float32Array(this.capacity).fill(NaN);
     this.carryClose(0);
-    this.pyramid = new Pyramid(this.codes, header.bins, this.capacity);
+    this.drawn = this.codes;
+    this.pyramid = new Pyramid(this.drawn, header.bins, this.capacity);
+  }
+
+  /** Draw one side only; null is both. True when that changes what is drawn. */
+  showSide(side: Side | null): boolean {
+    if (side === this.shownSide) return false;
+    this.shownSide = side;
+    this.drawn = side === null ? this.codes : new Uint8Array(this.codes.length);
+    for (let t = 0; t < this.width; t++) this.mask(t);
+    this.pyramid = new Pyramid(this.drawn, this.bins, this.capacity);
+    return true;
   }
 
   get bins(): number {
@@ -131,6 +147,17 @@ export class HeatMatrix {
     return this.center(p) < this.closeAt(t) ? 'long' : 'short';
   }
 
+  /** The first bin of column t which belongs to shorts; `bins` when none does. */
+  splitAt(t: number): number {
+    const close = this.closeAt(t);
+    if (!(close > 0)) return 0;
+    // Near enough on any grid, then exactly as `side` has it.
+    let split = Math.max(0, Math.min(this.bins, Math.floor(this.position(close))));
+    while (split > 0 && this.center(split - 1) >= close) split--;
+    while (split < this.bins && this.center(split) < close) split++;
+    return split;
+  }
+
   /** Add a column at the right; true when the oldest columns had to make room. */
   append(candle: CandleRow, codes: Uint8Array): boolean {
     const scrolled = this.width === this.capacity;
@@ -150,7 +177,7 @@ export class HeatMatrix {
       column[bins[i]] = codes[i];
     }
     this.setCandle(t, candle);
-    this.pyramid.touch(t, this.width);
+    this.changed(t);
   }
 
   /** Lowest low and highest high; null when every column is a gap. */
@@ -180,7 +207,21 @@ export class HeatMatrix {
   private write(t: number, candle: CandleRow, codes: Uint8Array): void {
     this.column(t).set(codes.subarray(0, this.bins));
     this.setCandle(t, candle);
-    this.pyramid.touch(t, this.width);
+    this.changed(t);
+  }
+
+  /** Bring what is drawn up to date; gaps after column t divide by its close, too. */
+  private changed(t: number): void {
+    do {
+      this.mask(t);
+      this.pyramid.touch(t++, this.width);
+    } while (this.shownSide !== null && t < this.width && this.isGap(t));
+  }
+
+  private mask(t: number): void {
+    if (this.shownSide === null) return;
+    const column = { from: t * this.bins, bins: this.bins, split: this.splitAt(t) };
+    maskColumn(this.drawn, this.codes, column, this.shownSide);
   }
 
   private setCandle(t: number, [open, high, low, close, qty]: CandleRow): void {
@@ -203,6 +244,7 @@ export class HeatMatrix {
 
   private scroll(): void {
     this.codes.copyWithin(0, SCROLL * this.bins);
+    if (this.drawn !== this.codes) this.drawn.copyWithin(0, SCROLL * this.bins);
     const { open, high, low, close, qty } = this.candles;
     for (const series of [open, high, low, close, qty, this.sideClose]) {
       series.copyWithin(0, SCROLL);

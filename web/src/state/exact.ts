@@ -5,12 +5,11 @@
  * than the picture's is not shown: it would be exact about something else.
  */
 
-import { effect, signal } from '@preact/signals';
+import { effect } from '@preact/signals';
 
 import { fetchColumn, type ExactColumn } from '../net/api';
 import type { HeatMatrix } from '../engine/matrix';
-import { cursor } from './view';
-import { matrix, wanted } from './live';
+import type { Panel } from './panel';
 
 const REST_MS = 250;
 /** Edges may differ by this share of a bin through rounding. */
@@ -22,8 +21,6 @@ export interface Exact {
   readonly longUsd: number;
   readonly shortUsd: number;
 }
-
-export const exact = signal<Exact | null>(null);
 
 /** The cell of an answer; null when its grid is another. */
 export function pickCell(column: ExactColumn, m: HeatMatrix, bin: number): Exact | null {
@@ -40,29 +37,30 @@ export function pickCell(column: ExactColumn, m: HeatMatrix, bin: number): Exact
   };
 }
 
-let kept: { readonly key: string; readonly column: ExactColumn } | null = null;
+/** Ask for the cell under the panel's cursor whenever it rests; returns how to stop. */
+export function startExact(panel: Panel): () => void {
+  let kept: { readonly key: string; readonly column: ExactColumn } | null = null;
 
-async function ask(m: HeatMatrix, t: number, bin: number, signal: AbortSignal): Promise<void> {
-  const picture = wanted.peek();
-  if (!picture) return;
-  const timeMs = m.timeMs(t);
-  const key = `${picture.key}/${timeMs}/${m.edge(0)}/${m.edge(m.bins)}`;
-  let column = kept?.key === key ? kept.column : null;
-  try {
-    column ??= await fetchColumn(picture, timeMs, m.edge(0), m.edge(m.bins), signal);
-  } catch {
-    return; // given up, or refused: the coarse figure stays
+  async function ask(m: HeatMatrix, t: number, bin: number, signal: AbortSignal): Promise<void> {
+    const picture = panel.wanted.peek();
+    if (!picture) return;
+    const timeMs = m.timeMs(t);
+    const key = `${picture.key}/${timeMs}/${m.edge(0)}/${m.edge(m.bins)}`;
+    let column = kept?.key === key ? kept.column : null;
+    try {
+      column ??= await fetchColumn(picture, timeMs, m.edge(0), m.edge(m.bins), signal);
+    } catch {
+      return; // given up, or refused: the coarse figure stays
+    }
+    // The newest column is still being written.
+    kept = t < m.width - 1 ? { key, column } : null;
+    if (!signal.aborted && m === panel.matrix.peek()) panel.exact.value = pickCell(column, m, bin);
   }
-  // The newest column is still being written.
-  kept = t < m.width - 1 ? { key, column } : null;
-  if (!signal.aborted && m === matrix.peek()) exact.value = pickCell(column, m, bin);
-}
 
-export function startExact(): void {
-  effect(() => {
-    const at = cursor.value;
-    const m = matrix.value;
-    exact.value = null;
+  return effect(() => {
+    const at = panel.cursor.value;
+    const m = panel.matrix.value;
+    panel.exact.value = null;
     if (!m || !at) return;
     const t = Math.min(at.column, m.width - 1);
     const bin = Math.floor(m.position(at.price));

@@ -5,6 +5,10 @@
  *
  * Defaults are left out, unknown values fall back to them, unknown keys are kept. Dragging
  * replaces the history entry, choosing pushes one, back and forward read it again.
+ *
+ * Further panels beside the first (`n=2` to 4) have only what they do differently, under keys
+ * with their number: `?s=BTC&r=3d&n=2&s.2=binance:BTCUSDT` is two panels of three days. What
+ * belongs to the page rather than to a panel (PAGE_WIDE) is read from the first alone.
  */
 
 import { signal } from '@preact/signals';
@@ -16,7 +20,8 @@ export const RANGES = ['12h', '24h', '48h', '3d', '1w', '2w', '1M', '3M', '6M', 
 export const STEPS = ['1m', '5m', '15m', '30m', '1h', '2h', '4h', '6h', '12h', '1d'] as const;
 export const MODELS = ['auto', 'sharp', 'zones', 'calibrated'] as const;
 export const TRANSFERS = ['sqrt', 'linear', 'log'] as const;
-export const PALETTES = ['viridis', 'inferno', 'cividis'] as const;
+export const PALETTES = ['viridis', 'cividis', 'inferno', 'mako', 'greys'] as const;
+export const PANELS_MOST = 4;
 
 export type Range = (typeof RANGES)[number];
 export type Step = (typeof STEPS)[number];
@@ -61,38 +66,30 @@ export const DEFAULTS: Query = {
   bins: 400,
 };
 
-const KEYS = ['s', 'ex', 'r', 'm', 'step', 'thr', 'scale', 'pal', 'ax', 'tz', 'prof', 'liq', 'bins'] as const;
+/** Chosen once for all panels. */
+const PAGE_WIDE: readonly (keyof Query)[] = ['zone'];
 
-function oneOf<T extends string>(list: readonly T[], value: string | null, fallback: T): T {
-  return list.includes(value as T) ? (value as T) : fallback;
+/** One key of the address bar. Reading an unknown value gives null: what was there before stays. */
+interface Field {
+  readonly key: string;
+  readonly read: (text: string) => Partial<Query> | null;
+  readonly write: (query: Query) => string;
 }
 
-function parseThreshold(text: string | null): { lo: number | null; hi: number } {
-  const match = /^([\d.]+)(?:-([\d.]+))?$/.exec(text ?? '');
-  const lo = match ? Number(match[1]) : NaN;
-  const hi = match?.[2] === undefined ? 1 : Number(match[2]);
-  if (!(lo >= 0 && lo < hi && hi <= 1)) return { lo: DEFAULTS.lo, hi: DEFAULTS.hi };
-  return { lo, hi };
-}
-
-export function parseQuery(search: string): Query {
-  const q = new URLSearchParams(search);
-  const step = q.get('step');
-  const bins = Number(q.get('bins'));
+function choice<K extends keyof Query, T extends Query[K] & string>(key: string, name: K, list: readonly T[]): Field {
   return {
-    instrument: q.get('s') ?? '',
-    exchanges: /^[a-z0-9_,-]{1,200}$/.test(q.get('ex') ?? '') ? q.get('ex')! : DEFAULTS.exchanges,
-    range: oneOf(RANGES, q.get('r'), DEFAULTS.range),
-    model: oneOf(MODELS, q.get('m'), DEFAULTS.model),
-    step: STEPS.includes(step as Step) ? (step as Step) : null,
-    ...parseThreshold(q.get('thr')),
-    transfer: oneOf(TRANSFERS, q.get('scale'), DEFAULTS.transfer),
-    palette: oneOf(PALETTES, q.get('pal'), DEFAULTS.palette),
-    logPrice: q.get('ax') === 'log',
-    zone: q.get('tz') === 'local' ? 'local' : 'utc',
-    profile: q.get('prof') !== '0',
-    realised: q.get('liq') !== '0',
-    bins: Number.isInteger(bins) && bins >= 50 && bins <= 2000 ? bins : DEFAULTS.bins,
+    key,
+    read: (text) => (list.includes(text as T) ? ({ [name]: text } as unknown as Partial<Query>) : null),
+    write: (query) => query[name] as string,
+  };
+}
+
+/** A switch: `on` and `off` are the words in the address bar. */
+function flag(key: string, name: keyof Query, on: string, off: string): Field {
+  return {
+    key,
+    read: (text) => (text === on || text === off ? ({ [name]: text === on } as Partial<Query>) : null),
+    write: (query) => (query[name] ? on : off),
   };
 }
 
@@ -101,29 +98,127 @@ function share(x: number): string {
   return String(Number(x.toFixed(4)));
 }
 
-/** The query string of a state, "" for all defaults; keys of others in `search` survive. */
-export function formatQuery(query: Query, search = ''): string {
+function readThreshold(text: string): Partial<Query> | null {
+  if (text === '') return { lo: DEFAULTS.lo, hi: DEFAULTS.hi };
+  const match = /^([\d.]+)(?:-([\d.]+))?$/.exec(text);
+  const lo = match ? Number(match[1]) : NaN;
+  const hi = match?.[2] === undefined ? 1 : Number(match[2]);
+  return lo >= 0 && lo < hi && hi <= 1 ? { lo, hi } : null;
+}
+
+function readBins(text: string): Partial<Query> | null {
+  const bins = Number(text);
+  return Number.isInteger(bins) && bins >= 50 && bins <= 2000 ? { bins } : null;
+}
+
+const FIELDS: readonly Field[] = [
+  { key: 's', read: (text) => ({ instrument: text }), write: (q) => q.instrument },
+  {
+    key: 'ex',
+    read: (text) => (/^[a-z0-9_,-]{0,200}$/.test(text) ? { exchanges: text } : null),
+    write: (q) => q.exchanges,
+  },
+  choice('r', 'range', RANGES),
+  choice('m', 'model', MODELS),
+  {
+    key: 'step',
+    read: (text) => ({ step: STEPS.find((step) => step === text) ?? null }),
+    write: (q) => q.step ?? '',
+  },
+  {
+    key: 'thr',
+    read: readThreshold,
+    write: (q) => (q.lo === null ? '' : `${share(q.lo)}-${share(q.hi)}`),
+  },
+  choice('scale', 'transfer', TRANSFERS),
+  choice('pal', 'palette', PALETTES),
+  flag('ax', 'logPrice', 'log', 'linear'),
+  choice('tz', 'zone', ['utc', 'local']),
+  flag('prof', 'profile', '1', '0'),
+  flag('liq', 'realised', '1', '0'),
+  { key: 'bins', read: readBins, write: (q) => String(q.bins) },
+];
+
+/** What all panels have chosen. */
+export interface Choices {
+  readonly first: Query;
+  /** Of each further panel, what it does differently from the first. */
+  readonly others: readonly Partial<Query>[];
+}
+
+function readFields(q: URLSearchParams, suffix: string): Partial<Query> {
+  let out: Partial<Query> = {};
+  for (const { key, read } of FIELDS) {
+    const text = q.get(key + suffix);
+    if (text !== null) out = { ...out, ...read(text) };
+  }
+  return out;
+}
+
+/** The choices of the first panel. */
+export function parseQuery(search: string): Query {
+  return { ...DEFAULTS, ...readFields(new URLSearchParams(search), '') };
+}
+
+export function parseChoices(search: string): Choices {
   const q = new URLSearchParams(search);
-  for (const key of KEYS) q.delete(key);
-  const put = (key: (typeof KEYS)[number], value: string, usual: boolean): void => {
-    if (!usual) q.set(key, value);
-  };
-  put('s', query.instrument, query.instrument === '');
-  put('ex', query.exchanges, query.exchanges === '');
-  put('r', query.range, query.range === DEFAULTS.range);
-  put('m', query.model, query.model === DEFAULTS.model);
-  put('step', query.step ?? '', query.step === null);
-  put('thr', `${share(query.lo ?? 0)}-${share(query.hi)}`, query.lo === null);
-  put('scale', query.transfer, query.transfer === DEFAULTS.transfer);
-  put('pal', query.palette, query.palette === DEFAULTS.palette);
-  put('ax', 'log', !query.logPrice);
-  put('tz', query.zone, query.zone === DEFAULTS.zone);
-  put('prof', '0', query.profile);
-  put('liq', '0', query.realised);
-  put('bins', String(query.bins), query.bins === DEFAULTS.bins);
+  const first = parseQuery(search);
+  const n = Number(q.get('n') ?? 1);
+  const count = Number.isInteger(n) && n >= 1 && n <= PANELS_MOST ? n : 1;
+  const others: Partial<Query>[] = [];
+  for (let i = 2; i <= count; i++) others.push(own(first, readFields(q, `.${i}`)));
+  return { first, others };
+}
+
+/** A change without what is the page's or the same as the first panel's. */
+function own(first: Query, change: Partial<Query>): Partial<Query> {
+  const kept = Object.entries(change).filter(
+    ([name, value]) => !PAGE_WIDE.includes(name as keyof Query) && value !== first[name as keyof Query],
+  );
+  return Object.fromEntries(kept);
+}
+
+/** What panel `index` shows. */
+export function queryOf({ first, others }: Choices, index: number): Query {
+  return index === 0 ? first : { ...first, ...others[index - 1] };
+}
+
+/** The choices once panel `index` has changed; further panels follow the first where they did. */
+export function changed(choices: Choices, index: number, change: Partial<Query>): Choices {
+  const { first, others } = choices;
+  if (index === 0) {
+    const next = { ...first, ...change };
+    return { first: next, others: others.map((other) => own(next, other)) };
+  }
+  const wide = Object.entries(change).filter(([name]) => PAGE_WIDE.includes(name as keyof Query));
+  const next: Query = { ...first, ...Object.fromEntries(wide) };
+  const mine = own(next, { ...others[index - 1], ...change });
+  return { first: next, others: others.map((other, i) => (i === index - 1 ? mine : other)) };
+}
+
+function writeFields(q: URLSearchParams, query: Query, base: Query, suffix: string): void {
+  for (const { key, write } of FIELDS) {
+    const text = write(query);
+    if (text !== write(base)) q.set(key + suffix, text);
+  }
+}
+
+/** The query string of all panels, "" for all defaults; keys of others in `search` survive. */
+export function formatChoices({ first, others }: Choices, search = ''): string {
+  const q = new URLSearchParams(search);
+  const suffixes = ['', ...Array.from({ length: PANELS_MOST - 1 }, (_, i) => `.${i + 2}`)];
+  for (const { key } of FIELDS) for (const suffix of suffixes) q.delete(key + suffix);
+  q.delete('n');
+  writeFields(q, first, DEFAULTS, '');
+  if (others.length > 0) q.set('n', String(others.length + 1));
+  others.forEach((other, i) => writeFields(q, { ...first, ...other }, first, `.${i + 2}`));
   // Colons and commas are legal in a query and read better than %3A.
   const text = q.toString().replaceAll('%3A', ':').replaceAll('%2C', ',');
   return text === '' ? '' : `?${text}`;
+}
+
+export function formatQuery(query: Query, search = ''): string {
+  return formatChoices({ first: query, others: [] }, search);
 }
 
 /** The exchanges shown once one of `all` is switched; "" where all or none would be left. */
@@ -132,14 +227,14 @@ export function switched(shown: readonly string[], all: readonly string[], name:
   return on.length === all.length ? '' : on.join(',');
 }
 
-export const query = signal<Query>({ ...DEFAULTS });
+export const choices = signal<Choices>({ first: { ...DEFAULTS }, others: [] });
 
 const REPLACE_EVERY_MS = 150;
 let pending: number | null = null;
 
 function write(mode: 'push' | 'replace'): void {
   const { pathname, search, hash } = window.location;
-  const wanted = formatQuery(query.value, search);
+  const wanted = formatChoices(choices.value, search);
   if (wanted === search) return;
   const url = `${pathname}${wanted}${hash}`;
   if (mode === 'push') window.history.pushState(null, '', url);
@@ -154,23 +249,23 @@ function flush(): void {
 }
 
 /** Change the state: 'push' for a choice, 'replace' for a drag (written a few times a second). */
-export function setQuery(change: Partial<Query>, mode: 'push' | 'replace'): void {
+export function setChoices(next: Choices, mode: 'push' | 'replace'): void {
   if (mode === 'push') {
     flush();
-    query.value = { ...query.value, ...change };
+    choices.value = next;
     write('push');
     return;
   }
-  query.value = { ...query.value, ...change };
+  choices.value = next;
   pending ??= window.setTimeout(flush, REPLACE_EVERY_MS);
 }
 
 /** Read the address bar now and whenever the person goes back or forward. */
 export function startQuery(): void {
-  query.value = parseQuery(window.location.search);
+  choices.value = parseChoices(window.location.search);
   window.addEventListener('popstate', () => {
     if (pending !== null) window.clearTimeout(pending);
     pending = null;
-    query.value = { ...parseQuery(window.location.search) };
+    choices.value = parseChoices(window.location.search);
   });
 }

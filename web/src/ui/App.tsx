@@ -1,25 +1,42 @@
-/** The page: toolbar, figure, status line, and the dialogs. */
+/** The page: toolbar, one to four panels, status line, and the dialogs. */
 
-import { About, Help, Levels } from './Dialogs';
+import { dialog, health } from '../state/page';
+import { active, panels } from '../state/panel';
 import { ChartView } from './ChartView';
+import { PanelContext } from './context';
+import { lazy } from './lazy';
 import { StatusBar } from './StatusBar';
-import { SymbolPicker } from './SymbolPicker';
-import { BottomBar, Sheet, Toolbar } from './Toolbar';
+import { BottomBar, Toolbar } from './Toolbar';
 
+const Overlays = lazy(() => import('./Overlays').then((m) => m.Overlays));
+
+/** Not before the first picture, unless somebody asks for it. */
+function LateOverlays() {
+  return active.value.matrix.value !== null || dialog.value !== null || health.value !== null ? <Overlays /> : null;
+}
+
+function Panels() {
+  const all = panels.value;
+  return (
+    <main class={all.length > 1 ? 'panels many' : 'panels'} data-panels={all.length}>
+      {all.map((panel) => (
+        <PanelContext.Provider key={panel.index} value={panel}>
+          <ChartView />
+        </PanelContext.Provider>
+      ))}
+    </main>
+  );
+}
+
+/** Toolbar, status line and dialogs belong to the panel last touched. */
 export function App() {
   return (
-    <>
+    <PanelContext.Provider value={active.value}>
       <Toolbar />
-      <main>
-        <ChartView />
-      </main>
+      <Panels />
       <StatusBar />
       <BottomBar />
-      <SymbolPicker />
-      <Sheet />
-      <Levels />
-      <Help />
-      <About />
-    </>
+      <LateOverlays />
+    </PanelContext.Provider>
   );
 }

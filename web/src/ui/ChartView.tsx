@@ -1,36 +1,18 @@
-/** The figure: chart, readings and states in one box; wires signals to the chart engine. */
+/** The figure of one panel: chart, readings and states in one box; wires signals to the chart engine. */
 
 import { effect } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 
 import { HeatChart } from '../engine/chart';
 import type { HeatKind } from '../engine/heat';
-import {
-  instrument,
-  link,
-  mode,
-  lastPrice,
-  matrix,
-  onChange,
-  shown,
-  status,
-  tape,
-  tapeRevision,
-} from '../state/live';
-import {
-  announcement,
-  atLive,
-  chart,
-  cursor,
-  logPrice,
-  lut,
-  pin,
-  profile,
-  realised,
-  symbol,
-  zone,
-} from '../state/view';
-import { pinCursor } from './keys';
+import { chartTheme } from '../engine/theme';
+import { splitSymbol } from '../format';
+import { lead, linkCursor, linkTime, take } from '../state/linked';
+import { announcement } from '../state/page';
+import { active, panels, removePanel, type Panel } from '../state/panel';
+import { usePanel } from './context';
+import { MODEL_TEXT } from './controls';
+import { Close } from './icons';
 import { Legend } from './Legend';
 import { Banners, Busy, ModeBadge, Overlay, Watermark } from './States';
 import { CAPTION } from './StatusBar';
@@ -45,32 +27,33 @@ function markFirstPicture(): void {
   document.documentElement.dataset['picture'] = 'shown';
 }
 
-/** Connect a chart to the signals; returns what undoes it. */
-function wire(engine: HeatChart): () => void {
+/** Connect a chart to the signals of its panel; returns what undoes it. */
+function wire(engine: HeatChart, p: Panel): () => void {
   let fitted: string | null = null;
   const stops = [
     effect(() => {
-      const m = matrix.value;
-      const key = shown.value;
-      if (m) engine.setTick(instrument.peek()?.tick_size, m.closeAt(m.width - 1));
+      const m = p.matrix.value;
+      const key = p.shown.value;
+      if (m) engine.setTick(p.instrument.peek()?.tick_size, m.closeAt(m.width - 1));
       engine.setMatrix(m, key !== fitted);
       fitted = m ? key : null;
     }),
-    effect(() => engine.setLut(lut.value)),
-    effect(() => engine.setZone(zone.value)),
-    effect(() => engine.setLogPrice(logPrice.value)),
-    effect(() => engine.setProfile(profile.value)),
-    effect(() => engine.setBubbles(realised.value)),
+    effect(() => engine.setLut(p.lut.value)),
+    effect(() => engine.setTheme(chartTheme(p.look.value.theme, p.look.value.palette))),
+    effect(() => engine.setZone(p.query.value.zone)),
+    effect(() => engine.setLogPrice(p.query.value.logPrice)),
+    effect(() => engine.setProfile(p.query.value.profile)),
+    effect(() => engine.setBubbles(p.query.value.realised)),
     effect(() => {
-      void tapeRevision.value;
+      void p.tapeRevision.value;
       engine.bubblesChanged();
     }),
-    effect(() => engine.setPin(pin.value)),
+    effect(() => engine.setPin(p.pin.value)),
     effect(() => {
-      const tick = instrument.value?.tick_size;
-      if (tick && matrix.peek()) engine.setTick(tick, lastPrice.peek());
+      const tick = p.instrument.value?.tick_size;
+      if (tick && p.matrix.peek()) engine.setTick(tick, p.lastPrice.peek());
     }),
-    onChange(({ column, scrolled }) => engine.columnChanged(column, scrolled)),
+    p.onChange(({ column, scrolled }) => engine.columnChanged(column, scrolled)),
   ];
   return () => stops.forEach((stop) => stop());
 }
@@ -81,41 +64,86 @@ function wantedRenderer(): HeatKind | null {
   return wanted === 'webgl2' || wanted === 'canvas2d' ? wanted : null;
 }
 
-function useChart() {
+function useChart(p: Panel) {
   const box = useRef<HTMLDivElement>(null);
   useEffect(() => {
     const reduced = window.matchMedia('(prefers-reduced-motion: reduce)').matches;
     const engine = new HeatChart(
       box.current!,
       {
-        onCursor: (at) => (cursor.value = at),
-        onClick: () => (pin.value ? (pin.value = null) : pinCursor()),
-        onAtLive: (live) => (atLive.value = live),
+        onCursor: (at) => {
+          p.cursor.value = at;
+          linkCursor(p);
+        },
+        onClick: () => (p.pin.value ? (p.pin.value = null) : p.pinCursor()),
+        onAtLive: (live) => (p.atLive.value = live),
+        onTimeRange: (fromMs, toMs) => linkTime(p, fromMs, toMs),
         onPaint: markFirstPicture,
       },
       reduced,
-      tape,
+      p.tape,
       wantedRenderer(),
     );
     box.current!.dataset.renderer = engine.renderer;
-    chart.value = engine;
-    const stop = wire(engine);
+    p.chart.value = engine;
+    const stop = wire(engine, p);
     return () => {
       stop();
-      chart.value = null;
+      p.chart.value = null;
       engine.dispose();
     };
-  }, []);
+  }, [p]);
   return box;
 }
 
-export function ChartView() {
-  const box = useChart();
-  const dead = link.value.phase === 'down' || (link.value.phase === 'connecting' && matrix.value);
-  const name = `Liquidation heatmap of ${symbol.value}${mode.value === 'simulated' ? ', simulated' : ''}`;
+/** Of several panels: what each shows, and how to close it. */
+function Title() {
+  const p = usePanel();
+  if (panels.value.length < 2) return null;
+  const { exchange, contract } = splitSymbol(p.symbol.value);
+  const { range, model } = p.query.value;
   return (
-    <figure class="figure">
-      <h1 class="sr">{name}</h1>
+    <div class="panel-title">
+      <strong>{contract}</strong>
+      <span class="muted">{exchange || 'all exchanges'}</span>
+      <span class="muted">
+        {range} · {MODEL_TEXT[model].name}
+      </span>
+      <span class="spacer" />
+      <button
+        type="button"
+        class="icon small"
+        aria-label={`Close panel ${p.index + 1}`}
+        title="Close this panel"
+        onClick={(event) => {
+          event.stopPropagation();
+          removePanel(p.index);
+        }}
+      >
+        <Close />
+      </button>
+    </div>
+  );
+}
+
+export function ChartView() {
+  const p = usePanel();
+  const box = useChart(p);
+  const link = p.link.value;
+  const dead = link.phase === 'down' || (link.phase === 'connecting' && p.matrix.value);
+  const made = p.mode.value === 'simulated' ? ', simulated' : '';
+  const name = `Liquidation heatmap of ${p.symbol.value}${made}`;
+  const several = panels.value.length > 1;
+  return (
+    <figure
+      class={several && active.value === p ? 'figure active' : 'figure'}
+      data-panel={p.index + 1}
+      onPointerEnter={() => lead(p)}
+      onPointerDownCapture={() => take(p)}
+      onFocusCapture={() => take(p)}
+    >
+      {p.index === 0 ? <h1 class="sr">{name}</h1> : <h2 class="sr">{name}</h2>}
+      <Title />
       <Legend />
       <div class={dead ? 'stage dead' : 'stage'}>
         <div
@@ -137,11 +165,13 @@ export function ChartView() {
       </div>
       <figcaption class="sr">
         {name}. {CAPTION}
-        {status.value?.usd_scale === 'relative' ? ' Relative scale.' : ''}
+        {p.status.value?.usd_scale === 'relative' ? ' Relative scale.' : ''}
       </figcaption>
-      <div class="sr" aria-live="polite">
-        {announcement.value}
-      </div>
+      {p.index === 0 && (
+        <div class="sr" aria-live="polite">
+          {announcement.value}
+        </div>
+      )}
     </figure>
   );
 }

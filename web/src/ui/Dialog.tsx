@@ -1,19 +1,19 @@
-/** A native modal dialog bound to one name of the `panel` signal: focus trap and Esc for free. */
+/** A native modal dialog bound to one name of the `dialog` signal: focus trap and Esc for free. */
 
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 
-import { panel, type Panel } from '../state/view';
+import { dialog, type DialogName } from '../state/page';
 import { Close } from './icons';
 
 export function Dialog(props: {
-  name: Panel;
+  name: DialogName;
   title: string;
   class?: string;
   children: ComponentChildren;
 }) {
   const ref = useRef<HTMLDialogElement>(null);
-  const open = panel.value === props.name;
+  const open = dialog.value === props.name;
   useEffect(() => {
     if (!open) return;
     const before = document.activeElement;
@@ -32,20 +32,20 @@ export function Dialog(props: {
       onCancel={(event) => {
         // At once: `close` comes a task later, and keys pressed till then would be lost.
         event.preventDefault();
-        panel.value = null;
+        dialog.value = null;
       }}
       onClose={() => {
-        if (panel.peek() === props.name) panel.value = null;
+        if (dialog.peek() === props.name) dialog.value = null;
       }}
       onClick={(event) => {
         // The backdrop is the dialog element itself; its content lies in children.
-        if (event.target === ref.current) panel.value = null;
+        if (event.target === ref.current) dialog.value = null;
       }}
     >
       <div class="dialog-body">
         <header>
           <h2 id={`title-${props.name}`}>{props.title}</h2>
-          <button type="button" class="icon" aria-label="Close" onClick={() => (panel.value = null)}>
+          <button type="button" class="icon" aria-label="Close" onClick={() => (dialog.value = null)}>
             <Close />
           </button>
         </header>

@@ -2,15 +2,16 @@
 
 import { largestClusters } from '../engine/clusters';
 import { formatPercent, formatPrice, formatUsd } from '../format';
-import { health, lastPrice, matrix, revision, status } from '../state/live';
+import { dialog, health } from '../state/page';
 import { prefs, setPrefs } from '../state/prefs';
-import { chart, panel } from '../state/view';
+import { usePanel } from './context';
 import { ProfileToggle, PaletteControl } from './controls';
 import { Dialog } from './Dialog';
 import { CAPTION } from './StatusBar';
 import { SIDE_TEXT } from './Tooltip';
 
 export function About() {
+  const p = usePanel();
   const h = health.value;
   return (
     <Dialog name="about" title="About liqheat">
@@ -32,7 +33,7 @@ export function About() {
         <dt>Version</dt>
         <dd>{h?.version ?? '–'}</dd>
         <dt>Model</dt>
-        <dd>{status.value?.model_version ?? h?.model_version ?? '–'}</dd>
+        <dd>{p.status.value?.model_version ?? h?.model_version ?? '–'}</dd>
         <dt>Interface</dt>
         <dd>
           <a href="api/v1/docs">HTTP API</a>
@@ -61,6 +62,7 @@ const KEYS: readonly (readonly [string, string])[] = [
   ['L', 'logarithmic price axis'],
   ['R', 'realised liquidations on the chart'],
   ['T', 'largest levels as a table'],
+  ['C', 'another panel beside this one'],
   ['← → ↑ ↓', 'move the cursor (Shift: ten at once)'],
   ['Enter', 'pin the cell under the cursor'],
   ['+ −', 'zoom'],
@@ -98,11 +100,12 @@ export function Help() {
 const ROWS = 20;
 
 function LevelRows() {
-  void revision.value;
-  const m = matrix.value;
+  const p = usePanel();
+  void p.revision.value;
+  const m = p.matrix.value;
   if (!m || m.width === 0) return null;
-  const last = lastPrice.value;
-  const decimals = chart.value?.priceDecimals ?? 2;
+  const last = p.lastPrice.value;
+  const decimals = p.chart.value?.priceDecimals ?? 2;
   return (
     <tbody>
       {largestClusters(m, ROWS).map((row) => {
@@ -135,7 +138,7 @@ export function Levels() {
             <th scope="col">Distance</th>
           </tr>
         </thead>
-        {panel.value === 'levels' && <LevelRows />}
+        {dialog.value === 'levels' && <LevelRows />}
       </table>
       <p class="muted">{CAPTION}</p>
     </Dialog>

@@ -8,24 +8,25 @@
 
 import { backward, colorOf, forward, type Look } from '../engine/lut';
 import { formatUsd } from '../format';
-import { clipUsd, status } from '../state/live';
-import { setQuery } from '../state/query';
-import { look } from '../state/view';
+import type { Panel } from '../state/panel';
+import { usePanel } from './context';
 
 const STEPS = 1000;
 /** The two handles may not meet. */
 const APART = 0.02;
 
-export function moveLow(current: Look, position: number): void {
+export function moveLow(p: Panel, position: number): void {
+  const current = p.look.value;
   const top = forward(current.transfer, current.hi) - APART;
   const lo = backward(current.transfer, Math.max(0, Math.min(position, top)));
-  setQuery({ lo, hi: current.hi }, 'replace');
+  p.set({ lo, hi: current.hi }, 'replace');
 }
 
-export function moveHigh(current: Look, position: number): void {
+export function moveHigh(p: Panel, position: number): void {
+  const current = p.look.value;
   const bottom = forward(current.transfer, current.lo) + APART;
   const hi = backward(current.transfer, Math.min(1, Math.max(position, bottom)));
-  setQuery({ lo: current.lo, hi }, 'replace');
+  p.set({ lo: current.lo, hi }, 'replace');
 }
 
 /** Ramp from bottom (0) to top (clip), as CSS. */
@@ -66,13 +67,13 @@ export function legendTicks(current: Look, clip: number, apart = 0.085): Tick[] 
 function Handle(props: {
   label: string;
   share: number;
-  current: Look;
-  onMove: (current: Look, position: number) => void;
+  onMove: (p: Panel, position: number) => void;
   name: string;
 }) {
-  const { current } = props;
+  const p = usePanel();
+  const current = p.look.value;
   const position = forward(current.transfer, props.share);
-  const usd = formatUsd(props.share * clipUsd.value);
+  const usd = formatUsd(props.share * p.clipUsd.value);
   return (
     <input
       type="range"
@@ -83,15 +84,16 @@ function Handle(props: {
       value={Math.round(position * STEPS)}
       aria-label={props.label}
       aria-valuetext={`${usd}, ${Math.round(props.share * 100)} percent of the top`}
-      onInput={(event) => props.onMove(current, Number(event.currentTarget.value) / STEPS)}
+      onInput={(event) => props.onMove(p, Number(event.currentTarget.value) / STEPS)}
     />
   );
 }
 
 export function Legend(props: { horizontal?: boolean }) {
-  const current = look.value;
-  const clip = clipUsd.value;
-  const relative = status.value?.usd_scale === 'relative';
+  const p = usePanel();
+  const current = p.look.value;
+  const clip = p.clipUsd.value;
+  const relative = p.status.value?.usd_scale === 'relative';
   const along = (position: number) =>
     props.horizontal ? { left: `${position * 100}%` } : { bottom: `${position * 100}%` };
   const ends = { lo: forward(current.transfer, current.lo), hi: forward(current.transfer, current.hi) };
@@ -113,14 +115,12 @@ export function Legend(props: { horizontal?: boolean }) {
           name="lo"
           label="Threshold: hide levels below"
           share={current.lo}
-          current={current}
           onMove={moveLow}
         />
         <Handle
           name="hi"
           label="Brightest from"
           share={current.hi}
-          current={current}
           onMove={moveHigh}
         />
       </div>

@@ -7,42 +7,27 @@
 
 import { formatAge, formatStep } from '../format';
 import { formatTime } from '../engine/axis';
-import {
-  ageMs,
-  askAgain,
-  instruments,
-  link,
-  matrix,
-  mode,
-  nowMs,
-  problem,
-  recorded,
-  retryNow,
-  shown,
-  stale,
-  status,
-  view,
-  wanted,
-} from '../state/live';
-import { panel, symbol, zone } from '../state/view';
+import { dialog, instruments, nowMs } from '../state/page';
+import { usePanel } from './context';
 
 export function ModeBadge() {
-  if (mode.value === 'simulated') {
+  const p = usePanel();
+  if (p.mode.value === 'simulated') {
     return (
       <span class="badge simulated" title="A made-up market: no real prices, no real positions">
         SIMULATED
       </span>
     );
   }
-  if (mode.value === 'replay') {
-    if (recorded.value) {
+  if (p.mode.value === 'replay') {
+    if (p.recorded.value) {
       return (
-        <span class="badge recorded" title={status.value?.note || 'Data of the past; nothing is collecting'}>
+        <span class="badge recorded" title={p.status.value?.note || 'Data of the past; nothing is collecting'}>
           RECORDED
         </span>
       );
     }
-    const speed = status.value?.replay_speed;
+    const speed = p.status.value?.replay_speed;
     return (
       <span class="badge replay" title="Recorded data, played again">
         REPLAY{speed ? ` ${speed}×` : ''}
@@ -54,7 +39,8 @@ export function ModeBadge() {
 
 /** Big letters across the picture, so that a cropped screenshot cannot pass for real. */
 export function Watermark() {
-  if (mode.value !== 'simulated' || view.value !== 'picture') return null;
+  const p = usePanel();
+  if (p.mode.value !== 'simulated' || p.view.value !== 'picture') return null;
   return (
     <div class="watermark" aria-hidden="true">
       SIMULATED
@@ -63,7 +49,8 @@ export function Watermark() {
 }
 
 export function Overlay() {
-  switch (view.value) {
+  const p = usePanel();
+  switch (p.view.value) {
     case 'loading':
       return <Skeleton />;
     case 'empty':
@@ -76,7 +63,8 @@ export function Overlay() {
 }
 
 function Skeleton() {
-  const asleep = link.value.phase === 'down';
+  const p = usePanel();
+  const asleep = p.link.value.phase === 'down';
   return (
     <div class="overlay skeleton" data-testid="skeleton">
       <div class="bands" aria-hidden="true">
@@ -87,31 +75,33 @@ function Skeleton() {
       <p role="status">
         {asleep
           ? 'No connection to the server.'
-          : `Loading ${symbol.value.split(':').pop() || 'instruments'} …`}
+          : `Loading ${p.symbol.value.split(':').pop() || 'instruments'} …`}
       </p>
     </div>
   );
 }
 
 function Progress() {
-  const s = status.value;
+  const p = usePanel();
+  const s = p.status.value;
   if (!s || s.collecting_since_ms === null) return null;
   return (
     <p>
-      Collecting since {formatTime(s.collecting_since_ms, zone.value)}
+      Collecting since {formatTime(s.collecting_since_ms, p.query.value.zone)}
       {s.columns_wanted > 0 ? `, ${s.columns} of ${s.columns_wanted} columns` : ''}.
     </p>
   );
 }
 
 function Empty() {
+  const p = usePanel();
   const none = instruments.value?.length === 0;
   return (
     <div class="overlay" data-testid="empty">
       <div class="card">
-        <h2>{none ? 'No contracts yet' : `No data yet for ${symbol.value}`}</h2>
+        <h2>{none ? 'No contracts yet' : `No data yet for ${p.symbol.value}`}</h2>
         <Progress />
-        {status.value?.note && <p>{status.value.note}</p>}
+        {p.status.value?.note && <p>{p.status.value.note}</p>}
         <p class="muted">
           {none
             ? 'The server has no instruments. Start it with `liqheat up` to collect, with `liqheat up --offline` for a simulated market, or bring your own bars:'
@@ -119,7 +109,7 @@ function Empty() {
         </p>
         <pre>liqheat import bars.parquet</pre>
         {!none && (
-          <button type="button" class="button" onClick={() => (panel.value = 'symbols')}>
+          <button type="button" class="button" onClick={() => (dialog.value = 'symbols')}>
             Choose another contract
           </button>
         )}
@@ -129,18 +119,19 @@ function Empty() {
 }
 
 function ErrorCard() {
-  const p = problem.value!;
+  const p = usePanel();
+  const failed = p.problem.value!;
   return (
     <div class="overlay" data-testid="error" role="alert">
       <div class="card error">
-        <h2>{p.title}</h2>
-        {p.detail && <p>{p.detail}</p>}
+        <h2>{failed.title}</h2>
+        {failed.detail && <p>{failed.detail}</p>}
         <p class="muted">
-          {p.status > 0 ? `Status ${p.status}` : 'No answer'}
-          {p.field ? ` · field ${p.field}` : ''}
+          {failed.status > 0 ? `Status ${failed.status}` : 'No answer'}
+          {failed.field ? ` · field ${failed.field}` : ''}
           {` · ${formatTime(nowMs.peek(), 'utc', 'second')} UTC`}
         </p>
-        <button type="button" class="button primary" onClick={askAgain}>
+        <button type="button" class="button primary" onClick={() => p.askAgain()}>
           Try again
         </button>
       </div>
@@ -160,7 +151,8 @@ export function Banners() {
 }
 
 function Disconnected() {
-  const state = link.value;
+  const p = usePanel();
+  const state = p.link.value;
   const waiting = state.phase === 'connecting' && state.attempt > 0;
   if (state.phase !== 'down' && !waiting) return null;
   const seconds =
@@ -169,10 +161,10 @@ function Disconnected() {
     <div class="banner red" role="alert" data-testid="disconnected">
       <b>Disconnected</b>
       <span>
-        {matrix.value ? 'This is the last picture received. ' : ''}
+        {p.matrix.value ? 'This is the last picture received. ' : ''}
         {waiting ? 'Reconnecting …' : `Retry in ${seconds} s`}
       </span>
-      <button type="button" class="button" onClick={retryNow} disabled={waiting}>
+      <button type="button" class="button" onClick={() => p.retryNow()} disabled={waiting}>
         Retry now
       </button>
     </div>
@@ -180,13 +172,14 @@ function Disconnected() {
 }
 
 function ProblemBanner() {
-  const p = problem.value;
-  if (!p || view.value !== 'picture' || link.value.phase === 'down') return null;
+  const p = usePanel();
+  const failed = p.problem.value;
+  if (!failed || p.view.value !== 'picture' || p.link.value.phase === 'down') return null;
   return (
     <div class="banner red" role="alert" data-testid="problem">
-      <b>{p.title}</b>
-      <span>{p.detail}</span>
-      <button type="button" class="button" onClick={askAgain}>
+      <b>{failed.title}</b>
+      <span>{failed.detail}</span>
+      <button type="button" class="button" onClick={() => p.askAgain()}>
         Try again
       </button>
     </div>
@@ -194,13 +187,14 @@ function ProblemBanner() {
 }
 
 function StaleBanner() {
-  if (!stale.value || view.value !== 'picture' || link.value.phase === 'down') return null;
-  const late = (status.value?.exchanges ?? []).filter((row) => row.state !== 'live');
+  const p = usePanel();
+  if (!p.stale.value || p.view.value !== 'picture' || p.link.value.phase === 'down') return null;
+  const late = (p.status.value?.exchanges ?? []).filter((row) => row.state !== 'live');
   return (
     <div class="banner amber" role="status" data-testid="stale">
       <b>Stale</b>
       <span>
-        The last data are {formatAge(ageMs.value ?? 0)} old
+        The last data are {formatAge(p.ageMs.value ?? 0)} old
         {late.length > 0 ? ` (${late.map((row) => `${row.exchange}: ${row.state}`).join(', ')})` : ''}.
       </span>
     </div>
@@ -208,14 +202,15 @@ function StaleBanner() {
 }
 
 function PartialBanner() {
-  const s = status.value;
-  if (!s || view.value !== 'picture' || s.columns === 0 || s.columns >= s.columns_wanted) return null;
+  const p = usePanel();
+  const s = p.status.value;
+  if (!s || p.view.value !== 'picture' || s.columns === 0 || s.columns >= s.columns_wanted) return null;
   if (s.collecting_since_ms === null) return null;
   return (
     <div class="banner plain" data-testid="partial">
       <span>
-        {recorded.value ? 'Recorded' : 'Collecting'} since{' '}
-        {formatTime(s.collecting_since_ms, zone.value)} · {s.columns} of{' '}
+        {p.recorded.value ? 'Recorded' : 'Collecting'} since{' '}
+        {formatTime(s.collecting_since_ms, p.query.value.zone)} · {s.columns} of{' '}
         {s.columns_wanted} columns of {formatStep(s.step_ms)}
       </span>
     </div>
@@ -224,7 +219,8 @@ function PartialBanner() {
 
 /** A hairline at the top while another picture is on its way. */
 export function Busy() {
-  const asked = wanted.value?.key;
-  if (!asked || asked === shown.value || view.value !== 'picture' || problem.value) return null;
+  const p = usePanel();
+  const asked = p.wanted.value?.key;
+  if (!asked || asked === p.shown.value || p.view.value !== 'picture' || p.problem.value) return null;
   return <div class="busy" role="progressbar" aria-label="Loading" />;
 }

@@ -1,40 +1,30 @@
 /** The bottom line: how fresh, how complete, which model, and what the picture is not. */
 
 import { formatAge, formatPrice, formatUsd, splitSymbol } from '../format';
-import {
-  ageMs,
-  health,
-  isCoin,
-  lastLiquidation,
-  link,
-  mode,
-  nowMs,
-  problem,
-  recorded,
-  stale,
-  status,
-} from '../state/live';
+import { health, nowMs } from '../state/page';
 import type { ExchangeStatus } from '../net/ws';
 import { formatTime } from '../engine/axis';
-import { setQuery, switched } from '../state/query';
-import { chart, zone } from '../state/view';
+import { switched } from '../state/query';
+import type { Zone } from '../engine/axis';
+import { usePanel } from './context';
 
 /** `short` stands beside the badge, which says recorded, simulated or replay already. */
 export function LinkChip({ short }: { short?: boolean }) {
-  const state = link.value;
-  const age = ageMs.value;
+  const p = usePanel();
+  const state = p.link.value;
+  const age = p.ageMs.value;
   let tone = 'wait';
   let text = state.phase === 'connecting' ? 'connecting' : 'waiting';
   if (state.phase === 'down') [tone, text] = ['red', 'disconnected'];
-  else if (recorded.value && age !== null) {
+  else if (p.recorded.value && age !== null) {
     [tone, text] = ['amber', `${short ? '' : 'recorded · '}${formatAge(age)} old`];
-  } else if (status.value && age !== null) {
-    tone = stale.value ? 'amber' : 'green';
-    const word = stale.value ? 'stale' : mode.value === 'live' ? 'live' : mode.value;
-    if (mode.value === 'replay') text = replayClock(status.value.data_ms!, short);
-    else text = short && mode.value === 'simulated' ? formatAge(age) : `${word} · ${formatAge(age)}`;
-  } else if (problem.value) [tone, text] = ['red', 'error'];
-  else if (status.value) text = 'no data';
+  } else if (p.status.value && age !== null) {
+    tone = p.stale.value ? 'amber' : 'green';
+    const word = p.stale.value ? 'stale' : p.mode.value === 'live' ? 'live' : p.mode.value;
+    if (p.mode.value === 'replay') text = replayClock(p.status.value.data_ms!, p.query.value.zone, short);
+    else text = short && p.mode.value === 'simulated' ? formatAge(age) : `${word} · ${formatAge(age)}`;
+  } else if (p.problem.value) [tone, text] = ['red', 'error'];
+  else if (p.status.value) text = 'no data';
   return (
     <span class={`chip link ${tone}`} data-testid="link" title="Age of the newest data">
       <i aria-hidden="true" />
@@ -44,8 +34,8 @@ export function LinkChip({ short }: { short?: boolean }) {
 }
 
 /** A replay has no age, but a clock of its own. */
-function replayClock(dataMs: number, short?: boolean): string {
-  const clock = `${formatTime(dataMs, zone.value, 'day')} ${formatTime(dataMs, zone.value, 'minute')}`;
+function replayClock(dataMs: number, zone: Zone, short?: boolean): string {
+  const clock = `${formatTime(dataMs, zone, 'day')} ${formatTime(dataMs, zone, 'minute')}`;
   return short ? clock : `replay · ${clock}`;
 }
 
@@ -74,6 +64,7 @@ function Exchange({ row }: { row: ExchangeStatus }) {
 
 /** Of a coin: each exchange is switched on and off; one without data has nothing to switch. */
 function Switch({ row, all, shown }: { row: ExchangeStatus; all: readonly string[]; shown: readonly string[] }) {
+  const p = usePanel();
   const on = row.included !== false;
   const next = switched(shown, all, row.exchange);
   const last = on && shown.length === 1;
@@ -86,7 +77,7 @@ function Switch({ row, all, shown }: { row: ExchangeStatus; all: readonly string
       aria-disabled={last}
       data-exchange={row.exchange}
       title={`${row.exchange}: ${what}.${row.detail ? ` ${row.detail}` : ''}`}
-      onClick={() => !last && setQuery({ exchanges: next }, 'push')}
+      onClick={() => !last && p.set({ exchanges: next }, 'push')}
     >
       <i aria-hidden="true" />
       {words(row)}
@@ -96,9 +87,10 @@ function Switch({ row, all, shown }: { row: ExchangeStatus; all: readonly string
 
 /** A chip an exchange: how fresh it is, and of a coin whether it is added up. */
 export function Exchanges() {
-  const rows = status.value?.exchanges ?? [];
+  const p = usePanel();
+  const rows = p.status.value?.exchanges ?? [];
   const held = rows.filter((row) => row.age_ms !== null);
-  if (!isCoin.value || held.length < 2) return rows.map((row) => <Exchange key={row.exchange} row={row} />);
+  if (!p.isCoin.value || held.length < 2) return rows.map((row) => <Exchange key={row.exchange} row={row} />);
   const all = held.map((row) => row.exchange);
   const shown = held.filter((row) => row.included !== false).map((row) => row.exchange);
   return (
@@ -122,7 +114,8 @@ const COVERAGE: Record<string, string> = {
 };
 
 function Coverage() {
-  const s = status.value;
+  const p = usePanel();
+  const s = p.status.value;
   if (!s) return null;
   const missing = Object.keys(COVERAGE).filter((key) => s.coverage[key] === false);
   if (missing.length === 0) return null;
@@ -138,12 +131,13 @@ function Coverage() {
 const NEWS_MS = 15 * 60_000;
 
 function LastLiquidation() {
-  const row = lastLiquidation.value;
+  const p = usePanel();
+  const row = p.lastLiquidation.value;
   // A replay's news are new by the replay's clock.
-  const clock = mode.value === 'replay' ? (status.value?.data_ms ?? 0) : nowMs.value;
-  if (!row || recorded.value || clock - row.event_ms > NEWS_MS) return null;
+  const clock = p.mode.value === 'replay' ? (p.status.value?.data_ms ?? 0) : nowMs.value;
+  if (!row || p.recorded.value || clock - row.event_ms > NEWS_MS) return null;
   const { contract } = splitSymbol(row.instrument);
-  const price = formatPrice(row.price, chart.value?.priceDecimals ?? 2);
+  const price = formatPrice(row.price, p.chart.value?.priceDecimals ?? 2);
   return (
     <span class={`last-liq ${row.position_side}`} title="Newest realised liquidation">
       liquidated: {row.position_side} {formatUsd(row.notional_usd)} {contract} @ {price} ·{' '}
@@ -156,11 +150,12 @@ export const CAPTION =
   'Estimate: expected USD if touched. Levels are modelled from public data; not a prediction.';
 
 export function StatusBar() {
-  const s = status.value;
+  const p = usePanel();
+  const s = p.status.value;
   return (
-    <footer class={link.value.phase === 'down' ? 'status unknown' : 'status'}>
+    <footer class={p.link.value.phase === 'down' ? 'status unknown' : 'status'}>
       <LinkChip />
-      {(isCoin.value || !recorded.value) && <Exchanges />}
+      {(p.isCoin.value || !p.recorded.value) && <Exchanges />}
       <Coverage />
       <LastLiquidation />
       <span class="caption">

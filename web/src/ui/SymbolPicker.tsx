@@ -4,9 +4,9 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 
 import { formatAge, splitSymbol } from '../format';
 import type { Instrument } from '../net/api';
-import { coinsOf, instruments, nowMs, refreshInstruments, type Coin } from '../state/live';
-import { setQuery } from '../state/query';
-import { panel, symbol } from '../state/view';
+import { coinsOf, dialog, instruments, nowMs, refreshInstruments, type Coin } from '../state/page';
+import { active as activePanel } from '../state/panel';
+import { usePanel } from './context';
 import { Dialog } from './Dialog';
 
 const SHOWN = 200;
@@ -34,8 +34,8 @@ export function filterCoins(list: readonly Coin[], text: string): Coin[] {
 }
 
 function choose(name: string): void {
-  panel.value = null;
-  setQuery({ instrument: name, exchanges: '' }, 'push');
+  dialog.value = null;
+  activePanel.value.set({ instrument: name, exchanges: '' }, 'push');
 }
 
 function CoinRow(props: { coin: Coin; active: boolean; id: string }) {
@@ -85,6 +85,7 @@ function Row(props: { row: Instrument; active: boolean; id: string }) {
 }
 
 export function SymbolPicker() {
+  const p = usePanel();
   const [text, setText] = useState('');
   const [active, setActive] = useState(0);
   const list = useRef<HTMLUListElement>(null);
@@ -92,13 +93,13 @@ export function SymbolPicker() {
   const rows = filterInstruments(instruments.value ?? [], text).slice(0, SHOWN);
   const names = [...coins.map((coin) => coin.name), ...rows.map((row) => row.instrument)];
   const at = Math.min(active, Math.max(0, names.length - 1));
-  const open = panel.value === 'symbols';
+  const open = dialog.value === 'symbols';
   useEffect(() => {
     setText('');
     if (open) void refreshInstruments();
     const held = instruments.peek() ?? [];
     const every = [...coinsOf(held).map((coin) => coin.name), ...held.map((row) => row.instrument)];
-    setActive(Math.max(0, every.indexOf(symbol.peek())));
+    setActive(Math.max(0, every.indexOf(p.symbol.peek())));
   }, [open]);
   useEffect(() => list.current?.children[at]?.scrollIntoView({ block: 'nearest' }), [at]);
   const onKey = (event: KeyboardEvent): void => {

@@ -1,16 +1,14 @@
 /** The two lines over the chart: what is shown, and how. On a phone the second is a sheet. */
 
 import { formatPercent, formatPrice, splitSymbol } from '../format';
-import { isCoin, lastPrice, matrix, revision } from '../state/live';
-import { RANGES, query, setQuery } from '../state/query';
-import { chart, panel, symbol } from '../state/view';
+import { dialog, type DialogName } from '../state/page';
+import { RANGES } from '../state/query';
+import { usePanel } from './context';
 import {
   LiveButton,
   LogPriceToggle,
   ModelControl,
   ModelLine,
-  PaletteControl,
-  ProfileToggle,
   RangeControl,
   RealisedToggle,
   ResetButton,
@@ -18,21 +16,20 @@ import {
   StepControl,
   ZoneToggle,
 } from './controls';
-import { Dialog } from './Dialog';
-import { Chevron, Info, Keyboard, Mark, Sliders, Table } from './icons';
-import { Legend } from './Legend';
+import { Chevron, Columns, Info, Keyboard, Mark, Sliders, Table } from './icons';
 import { ModeBadge } from './States';
-import { Exchanges, LinkChip } from './StatusBar';
+import { LinkChip } from './StatusBar';
 
 function SymbolButton() {
-  const { exchange, contract } = splitSymbol(symbol.value);
+  const p = usePanel();
+  const { exchange, contract } = splitSymbol(p.symbol.value);
   return (
     <button
       type="button"
       class="symbol"
       aria-haspopup="dialog"
       title="Choose a contract (/)"
-      onClick={() => (panel.value = 'symbols')}
+      onClick={() => (dialog.value = 'symbols')}
     >
       <strong>{contract || '…'}</strong>
       <span class="muted">{exchange || (contract && 'all exchanges')}</span>
@@ -42,23 +39,24 @@ function SymbolButton() {
 }
 
 function Price() {
-  void revision.value;
-  const m = matrix.value;
-  const price = lastPrice.value;
+  const p = usePanel();
+  void p.revision.value;
+  const m = p.matrix.value;
+  const price = p.lastPrice.value;
   if (!m || !Number.isFinite(price)) return <span class="price" />;
   const open = m.candles.open.subarray(0, m.width).find((x) => !Number.isNaN(x)) ?? price;
   const change = price / open - 1;
   return (
     <span class="price">
-      <strong>{formatPrice(price, chart.value?.priceDecimals ?? 2)}</strong>
-      <span class={change < 0 ? 'fall' : 'rise'} title={`Change over ${query.value.range}`}>
+      <strong>{formatPrice(price, p.chart.value?.priceDecimals ?? 2)}</strong>
+      <span class={change < 0 ? 'fall' : 'rise'} title={`Change over ${p.query.value.range}`}>
         {formatPercent(change)}
       </span>
     </span>
   );
 }
 
-function IconButton(props: { label: string; name: 'about' | 'help' | 'levels'; children: preact.ComponentChildren }) {
+function IconButton(props: { label: string; name: DialogName; children: preact.ComponentChildren }) {
   return (
     <button
       type="button"
@@ -66,7 +64,7 @@ function IconButton(props: { label: string; name: 'about' | 'help' | 'levels'; c
       data-name={props.name}
       aria-label={props.label}
       title={props.label}
-      onClick={() => (panel.value = props.name)}
+      onClick={() => (dialog.value = props.name)}
     >
       {props.children}
     </button>
@@ -92,6 +90,9 @@ export function Toolbar() {
           <LogPriceToggle />
           <ZoneToggle />
         </span>
+        <IconButton label="Compare side by side (C)" name="compare">
+          <Columns />
+        </IconButton>
         <IconButton label="Largest levels as a table (T)" name="levels">
           <Table />
         </IconButton>
@@ -117,14 +118,15 @@ export function Toolbar() {
 
 /** Phone: the ranges under the thumb, everything else in a sheet. */
 export function BottomBar() {
+  const p = usePanel();
   return (
     <nav class="bottom" aria-label="Controls">
       <select
         aria-label="Range"
-        value={query.value.range}
+        value={p.query.value.range}
         onChange={(event) => {
           const range = RANGES.find((r) => r === event.currentTarget.value);
-          if (range) setQuery({ range }, 'push');
+          if (range) p.set({ range }, 'push');
         }}
       >
         {RANGES.map((range) => (
@@ -137,54 +139,10 @@ export function BottomBar() {
         class="button"
         data-name="controls"
         aria-haspopup="dialog"
-        onClick={() => (panel.value = 'controls')}
+        onClick={() => (dialog.value = 'controls')}
       >
         <Sliders /> Controls
       </button>
     </nav>
-  );
-}
-
-export function Sheet() {
-  return (
-    <Dialog name="controls" title="Controls" class="sheet">
-      {isCoin.value && (
-        <>
-          <h3>Exchanges</h3>
-          <div class="row exchanges">
-            <Exchanges />
-          </div>
-        </>
-      )}
-      <h3>Threshold</h3>
-      <Legend horizontal />
-      <h3>Model</h3>
-      <ModelControl />
-      <ModelLine />
-      <h3>Range and step</h3>
-      <RangeControl />
-      <StepControl />
-      <h3>Colors</h3>
-      <div class="row">
-        <ScaleControl />
-        <PaletteControl />
-      </div>
-      <h3>Axes</h3>
-      <div class="row">
-        <LogPriceToggle />
-        <ZoneToggle />
-        <ProfileToggle />
-        <RealisedToggle />
-        <ResetButton />
-      </div>
-      <div class="row">
-        <button type="button" class="button" onClick={() => (panel.value = 'levels')}>
-          Largest levels
-        </button>
-        <button type="button" class="button" onClick={() => (panel.value = 'about')}>
-          About
-        </button>
-      </div>
-    </Dialog>
   );
 }

@@ -11,9 +11,8 @@ import { cellAt, usdBetween } from '../engine/levels';
 import type { HeatMatrix, Side } from '../engine/matrix';
 import type { Bubble } from '../engine/tape';
 import { formatFullUsd, formatPercent, formatPrice, formatUsd } from '../format';
-import { exact } from '../state/exact';
-import { lastPrice, matrix, revision } from '../state/live';
-import { chart, cursor, pin, zone } from '../state/view';
+import type { Panel } from '../state/panel';
+import { usePanel } from './context';
 import { Close } from './icons';
 
 const MARGIN = 14;
@@ -58,7 +57,7 @@ export function describe(m: HeatMatrix, column: number, price: number, last: num
 /** The exact figure once it is there, else what the color says. */
 function Cell(props: { m: HeatMatrix; cell: ReturnType<typeof cellAt>; usd: string | null }) {
   const { m, cell, usd } = props;
-  const sure = exact.value;
+  const sure = usePanel().exact.value;
   const known = cell && sure && sure.bin === cell.bin && sure.timeMs === m.timeMs(cell.column);
   if (known) {
     const sides = (['long', 'short'] as const).filter((side) => sure[`${side}Usd`] >= 0.5);
@@ -100,8 +99,10 @@ function Liquidated(props: { bubble: Bubble }) {
 
 function Body(props: { m: HeatMatrix; column: number; price: number; bubble?: Bubble | null | undefined }) {
   const { m, column, price, bubble } = props;
-  const last = lastPrice.value;
-  const decimals = chart.value?.priceDecimals ?? 2;
+  const p = usePanel();
+  const { zone } = p.query.value;
+  const last = p.lastPrice.value;
+  const decimals = p.chart.value?.priceDecimals ?? 2;
   const { cell, usd, way, waySide, distance } = describe(m, column, price, last);
   const future = column >= m.width;
   return (
@@ -111,8 +112,8 @@ function Body(props: { m: HeatMatrix; column: number; price: number; bubble?: Bu
         <span class="tip-distance">{formatPercent(distance)}</span>
       </div>
       <div class="tip-time">
-        {future ? 'newest column' : `${formatTime(m.timeMs(column), zone.value)}`}
-        {!future && zone.value === 'utc' ? ' UTC' : ''}
+        {future ? 'newest column' : `${formatTime(m.timeMs(column), zone)}`}
+        {!future && zone === 'utc' ? ' UTC' : ''}
       </div>
       <Candle m={m} column={column} decimals={decimals} />
       <Cell m={m} cell={cell} usd={usd} />
@@ -131,8 +132,8 @@ function Body(props: { m: HeatMatrix; column: number; price: number; bubble?: Bu
 /** On a narrow pane a finger covers the cursor: the reading goes to the other upper corner. */
 const NARROW = 600;
 
-function place(x: number, y: number): Record<string, string> {
-  const pane = chart.value?.paneSize() ?? { width: 800, height: 600 };
+function place(p: Panel, x: number, y: number): Record<string, string> {
+  const pane = p.chart.value?.paneSize() ?? { width: 800, height: 600 };
   if (pane.width < NARROW) {
     const top = y < HEIGHT + 60 ? `${pane.height - HEIGHT - 8}px` : '40px';
     return x < pane.width / 2 ? { left: `${pane.width - 200}px`, top } : { left: '8px', top };
@@ -143,30 +144,32 @@ function place(x: number, y: number): Record<string, string> {
 }
 
 export function Tooltip() {
-  void revision.value;
-  const m = matrix.value;
-  const at = cursor.value;
+  const p = usePanel();
+  void p.revision.value;
+  const m = p.matrix.value;
+  const at = p.cursor.value;
   if (!m || m.width === 0 || !at || at.column < 0) return null;
   return (
-    <div class="tip" data-testid="tooltip" style={place(at.x, at.y)}>
+    <div class="tip" data-testid="tooltip" style={place(p, at.x, at.y)}>
       <Body
         m={m}
         column={at.column}
         price={at.price}
-        bubble={chart.value?.bubbleAt(at.x, at.y)}
+        bubble={p.chart.value?.bubbleAt(at.x, at.y)}
       />
     </div>
   );
 }
 
 export function PinnedTooltip() {
-  void revision.value;
-  const m = matrix.value;
-  const pinned = pin.value;
+  const p = usePanel();
+  void p.revision.value;
+  const m = p.matrix.value;
+  const pinned = p.pin.value;
   if (!m || m.width === 0 || !pinned) return null;
   return (
     <div class="tip pinned" data-testid="pinned">
-      <button type="button" class="icon" aria-label="Unpin" onClick={() => (pin.value = null)}>
+      <button type="button" class="icon" aria-label="Unpin" onClick={() => (p.pin.value = null)}>
         <Close />
       </button>
       <Body m={m} column={m.columnOf(pinned.timeMs)} price={pinned.price} />

@@ -2,8 +2,8 @@
 
 import { formatTime } from '../engine/axis';
 import { formatPercent, formatPrice, formatUsd } from '../format';
-import { lastPrice, matrix } from '../state/live';
-import { announcement, chart, cursor, zone } from '../state/view';
+import { announcement } from '../state/page';
+import { active } from '../state/panel';
 import { describe } from './Tooltip';
 
 const PAUSE_MS = 350;
@@ -11,15 +11,16 @@ let timer: number | null = null;
 
 function speak(): void {
   timer = null;
-  const m = matrix.value;
-  const at = cursor.value;
+  const p = active.value;
+  const m = p.matrix.value;
+  const at = p.cursor.value;
   if (!m || !at) return;
-  const last = lastPrice.value;
+  const last = p.lastPrice.value;
   const { cell, usd, way, waySide, distance, at: column } = describe(m, at.column, at.price, last);
-  const price = formatPrice(at.price, chart.value?.priceDecimals ?? 2);
+  const price = formatPrice(at.price, p.chart.value?.priceDecimals ?? 2);
   const level = cell && usd ? `${usd} ${cell.side}s` : 'no level';
   announcement.value =
-    `${price}, ${formatPercent(distance)}, ${formatTime(m.timeMs(column), zone.value)}: ${level}. ` +
+    `${price}, ${formatPercent(distance)}, ${formatTime(m.timeMs(column), p.query.value.zone)}: ${level}. ` +
     `On the way from the price: ${formatUsd(way)} ${waySide}s.`;
 }
 

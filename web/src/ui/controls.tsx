@@ -2,20 +2,17 @@
 
 import type { ComponentChildren } from 'preact';
 
-import { atLive, chart, resetView, zone } from '../state/view';
 import {
   MODELS,
   PALETTES,
   RANGES,
   STEPS,
   TRANSFERS,
-  query,
-  setQuery,
   type Model,
 } from '../state/query';
-import { status } from '../state/live';
 import { formatStep } from '../format';
 import { zoneLabel } from '../engine/axis';
+import { usePanel } from './context';
 
 export const MODEL_TEXT: Record<Model, { name: string; line: string }> = {
   auto: { name: 'Auto', line: 'Calibrated where weights are learnt, else sharp' },
@@ -63,31 +60,33 @@ export function Segments<T extends string>(props: {
 }
 
 export function RangeControl() {
+  const p = usePanel();
   return (
     <Segments
       label="Range"
       options={RANGES}
-      value={query.value.range}
-      onChoose={(range) => setQuery({ range }, 'push')}
+      value={p.query.value.range}
+      onChoose={(range) => p.set({ range }, 'push')}
     />
   );
 }
 
 export function StepControl() {
-  const step_ms = status.value?.step_ms ?? 0;
+  const p = usePanel();
+  const step_ms = p.status.value?.step_ms ?? 0;
   const auto = step_ms > 0 ? `Auto · ${formatStep(step_ms)}` : 'Auto';
   return (
     <label class="field" title="Candle interval = width of a column">
       <span>Step</span>
       <select
         aria-label="Step"
-        value={query.value.step ?? ''}
+        value={p.query.value.step ?? ''}
         onChange={(event) => {
           const step = STEPS.find((s) => s === event.currentTarget.value) ?? null;
-          setQuery({ step }, 'push');
+          p.set({ step }, 'push');
         }}
       >
-        <option value="">{query.value.step === null ? auto : 'Auto'}</option>
+        <option value="">{p.query.value.step === null ? auto : 'Auto'}</option>
         {STEPS.map((step) => (
           <option key={step} value={step}>
             {step}
@@ -99,12 +98,13 @@ export function StepControl() {
 }
 
 export function ModelControl() {
+  const p = usePanel();
   return (
     <Segments
       label="Model"
       options={MODELS}
-      value={query.value.model}
-      onChoose={(model) => setQuery({ model }, 'push')}
+      value={p.query.value.model}
+      onChoose={(model) => p.set({ model }, 'push')}
       text={(model) => (
         <>
           <span class="ordinal">{MODELS.indexOf(model) || ''}</span> {MODEL_TEXT[model].name}
@@ -116,22 +116,24 @@ export function ModelControl() {
 }
 
 export function ModelLine() {
-  const used = MODELS.find((model) => model === status.value?.model);
-  const auto = query.value.model === 'auto' && used !== undefined && used !== 'auto';
+  const p = usePanel();
+  const used = MODELS.find((model) => model === p.status.value?.model);
+  const auto = p.query.value.model === 'auto' && used !== undefined && used !== 'auto';
   return (
     <span class="model-line">
-      {auto ? `${MODEL_TEXT[used].name}. ${MODEL_TEXT[used].line}` : MODEL_TEXT[query.value.model].line}
+      {auto ? `${MODEL_TEXT[used].name}. ${MODEL_TEXT[used].line}` : MODEL_TEXT[p.query.value.model].line}
     </span>
   );
 }
 
 export function ScaleControl() {
+  const p = usePanel();
   return (
     <Segments
       label="Color scale"
       options={TRANSFERS}
-      value={query.value.transfer}
-      onChoose={(transfer) => setQuery({ transfer }, 'push')}
+      value={p.query.value.transfer}
+      onChoose={(transfer) => p.set({ transfer }, 'push')}
       text={(transfer) => TRANSFER_TEXT[transfer]}
       title={(transfer) => TRANSFER_TITLE[transfer]}
     />
@@ -139,15 +141,16 @@ export function ScaleControl() {
 }
 
 export function PaletteControl() {
+  const p = usePanel();
   return (
     <label class="field">
       <span>Palette</span>
       <select
         aria-label="Palette"
-        value={query.value.palette}
+        value={p.query.value.palette}
         onChange={(event) => {
           const palette = PALETTES.find((p) => p === event.currentTarget.value) ?? 'viridis';
-          setQuery({ palette }, 'push');
+          p.set({ palette }, 'push');
         }}
       >
         {PALETTES.map((name) => (
@@ -182,13 +185,14 @@ export function Toggle(props: {
 }
 
 export function LogPriceToggle() {
-  const on = query.value.logPrice;
+  const p = usePanel();
+  const on = p.query.value.logPrice;
   return (
     <Toggle
       on={on}
       name="log-price"
       title="Logarithmic price axis (L)"
-      onToggle={() => setQuery({ logPrice: !on }, 'push')}
+      onToggle={() => p.set({ logPrice: !on }, 'push')}
     >
       Log price
     </Toggle>
@@ -196,13 +200,14 @@ export function LogPriceToggle() {
 }
 
 export function ProfileToggle() {
-  const on = query.value.profile;
+  const p = usePanel();
+  const on = p.query.value.profile;
   return (
     <Toggle
       on={on}
       name="profile"
       title="Profile of the newest column at the right edge"
-      onToggle={() => setQuery({ profile: !on }, 'push')}
+      onToggle={() => p.set({ profile: !on }, 'push')}
     >
       Profile
     </Toggle>
@@ -210,13 +215,14 @@ export function ProfileToggle() {
 }
 
 export function RealisedToggle() {
-  const on = query.value.realised;
+  const p = usePanel();
+  const on = p.query.value.realised;
   return (
     <Toggle
       on={on}
       name="realised"
       title="Realised liquidations: ▼ longs, ▲ shorts, sized by USD (R)"
-      onToggle={() => setQuery({ realised: !on }, 'push')}
+      onToggle={() => p.set({ realised: !on }, 'push')}
     >
       Liquidations
     </Toggle>
@@ -224,29 +230,31 @@ export function RealisedToggle() {
 }
 
 export function ZoneToggle() {
-  const utc = zone.value === 'utc';
+  const p = usePanel();
+  const utc = p.query.value.zone === 'utc';
   return (
     <button
       type="button"
       class="button zone"
       data-name="zone"
       title={utc ? 'Times are UTC: switch to local time' : 'Times are local: switch to UTC'}
-      onClick={() => setQuery({ zone: utc ? 'local' : 'utc' }, 'push')}
+      onClick={() => p.set({ zone: utc ? 'local' : 'utc' }, 'push')}
     >
-      {zoneLabel(zone.value, Date.now())}
+      {zoneLabel(p.query.value.zone, Date.now())}
     </button>
   );
 }
 
 export function LiveButton() {
+  const p = usePanel();
   return (
     <button
       type="button"
       class="button"
       data-name="live"
-      disabled={atLive.value}
+      disabled={p.atLive.value}
       title="Scroll to the newest column (End)"
-      onClick={() => chart.value?.goLive()}
+      onClick={() => p.chart.value?.goLive()}
     >
       Go to live
     </button>
@@ -254,13 +262,14 @@ export function LiveButton() {
 }
 
 export function ResetButton() {
+  const p = usePanel();
   return (
     <button
       type="button"
       class="button"
       data-name="reset"
       title="Whole range, automatic axis, default threshold (Alt+R)"
-      onClick={resetView}
+      onClick={() => p.resetView()}
     >
       Reset
     </button>

@@ -35,6 +35,13 @@ export const Chevron = () => (
   </svg>
 );
 
+export const Columns = () => (
+  <svg {...line}>
+    <rect x="1.5" y="2.5" width="13" height="11" rx="1.5" />
+    <path d="M8 2.5v11" />
+  </svg>
+);
+
 export const Keyboard = () => (
   <svg {...line}>
     <rect x="1.5" y="4" width="13" height="8.5" rx="1.5" />

@@ -1,36 +1,35 @@
 /** Keyboard of the page. Silent while typing, in a dialog, or when switched off. */
 
 import { backward, forward } from '../engine/lut';
-import { MODELS, RANGES, query, setQuery } from '../state/query';
+import { dialog } from '../state/page';
+import { active } from '../state/panel';
 import { prefs } from '../state/prefs';
-import { chart, cursor, look, panel, pin, resetView } from '../state/view';
-import { matrix } from '../state/live';
+import { MODELS, RANGES, type Query } from '../state/query';
 import { announceCursor } from './announce';
 import { moveLow } from './Legend';
 
 const THRESHOLD_STEP = 0.04;
 const BIG = 10;
 
-function nextModel(): void {
-  const at = MODELS.indexOf(query.value.model);
-  setQuery({ model: MODELS[(at + 1) % MODELS.length] }, 'push');
+function choose(change: (query: Query) => Partial<Query>): void {
+  const p = active.value;
+  p.set(change(p.query.value), 'push');
+}
+
+function nextModel({ model }: Query): Partial<Query> {
+  return { model: MODELS[(MODELS.indexOf(model) + 1) % MODELS.length] };
 }
 
 function nudgeThreshold(direction: 1 | -1): void {
-  const { transfer, lo } = look.value;
+  const p = active.value;
+  const { transfer, lo } = p.look.value;
   const position = forward(transfer, lo) + direction * THRESHOLD_STEP;
   // Just above zero counts as zero: the last step down must show everything.
-  moveLow(look.value, position < THRESHOLD_STEP / 2 ? backward(transfer, 0) : position);
-}
-
-export function pinCursor(): void {
-  const at = cursor.value;
-  const m = matrix.value;
-  if (!at || !m) return;
-  pin.value = { timeMs: m.timeMs(Math.min(at.column, m.width - 1)), price: at.price };
+  moveLow(p, position < THRESHOLD_STEP / 2 ? backward(transfer, 0) : position);
 }
 
 function escape(): void {
+  const { pin, chart } = active.value;
   if (pin.value) pin.value = null;
   else chart.value?.clearCursor();
 }
@@ -40,7 +39,7 @@ type Action = (event: KeyboardEvent) => void;
 function cursorAction(columns: number, bins: number): Action {
   return (event) => {
     const by = event.shiftKey ? BIG : 1;
-    chart.value?.moveCursor(columns * by, bins * by);
+    active.value.chart.value?.moveCursor(columns * by, bins * by);
     announceCursor();
   };
 }
@@ -50,28 +49,29 @@ const NAMED: Record<string, Action> = {
   ArrowRight: cursorAction(1, 0),
   ArrowUp: cursorAction(0, 1),
   ArrowDown: cursorAction(0, -1),
-  Home: () => chart.value?.fit(),
-  End: () => chart.value?.goLive(),
-  Enter: pinCursor,
+  Home: () => active.value.chart.value?.fit(),
+  End: () => active.value.chart.value?.goLive(),
+  Enter: () => active.value.pinCursor(),
   Escape: escape,
 };
 
 const SINGLE: Record<string, Action> = {
-  '/': () => (panel.value = 'symbols'),
-  '?': () => (panel.value = 'help'),
-  m: nextModel,
-  l: () => setQuery({ logPrice: !query.value.logPrice }, 'push'),
-  r: () => setQuery({ realised: !query.value.realised }, 'push'),
-  t: () => (panel.value = 'levels'),
+  '/': () => (dialog.value = 'symbols'),
+  '?': () => (dialog.value = 'help'),
+  m: () => choose(nextModel),
+  l: () => choose(({ logPrice }) => ({ logPrice: !logPrice })),
+  r: () => choose(({ realised }) => ({ realised: !realised })),
+  t: () => (dialog.value = 'levels'),
+  c: () => (dialog.value = 'compare'),
   '[': () => nudgeThreshold(-1),
   ']': () => nudgeThreshold(1),
-  '+': () => chart.value?.zoom(0.8),
-  '=': () => chart.value?.zoom(0.8),
-  '-': () => chart.value?.zoom(1.25),
+  '+': () => active.value.chart.value?.zoom(0.8),
+  '=': () => active.value.chart.value?.zoom(0.8),
+  '-': () => active.value.chart.value?.zoom(1.25),
 };
 
 for (let i = 0; i < 10; i++) {
-  SINGLE[String((i + 1) % 10)] = () => setQuery({ range: RANGES[i] }, 'push');
+  SINGLE[String((i + 1) % 10)] = () => choose(() => ({ range: RANGES[i] }));
 }
 
 function isTyping(target: EventTarget | null): boolean {
@@ -79,7 +79,7 @@ function isTyping(target: EventTarget | null): boolean {
 }
 
 function find(event: KeyboardEvent): Action | undefined {
-  if (event.altKey && event.code === 'KeyR') return resetView;
+  if (event.altKey && event.code === 'KeyR') return () => active.value.resetView();
   if (event.ctrlKey || event.metaKey || event.altKey) return undefined;
   const target = event.target;
   const slider = target instanceof HTMLInputElement && target.type === 'range';
@@ -95,7 +95,7 @@ function find(event: KeyboardEvent): Action | undefined {
 
 export function startKeys(): void {
   window.addEventListener('keydown', (event) => {
-    if (panel.value !== null || event.defaultPrevented) return;
+    if (dialog.value !== null || event.defaultPrevented) return;
     const action = find(event);
     if (!action) return;
     event.preventDefault();

@@ -1,0 +1,19 @@
+/** Everything that opens over the page; a chunk of its own, fetched once the picture stands. */
+
+import { Compare } from './Compare';
+import { About, Help, Levels } from './Dialogs';
+import { Sheet } from './Sheet';
+import { SymbolPicker } from './SymbolPicker';
+
+export function Overlays() {
+  return (
+    <>
+      <SymbolPicker />
+      <Sheet />
+      <Levels />
+      <Compare />
+      <Help />
+      <About />
+    </>
+  );
+}

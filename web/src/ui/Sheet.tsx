@@ -1,0 +1,68 @@
+/** The phone's sheet: every control which the desktop has in its toolbar, under the thumb. */
+
+import { dialog } from '../state/page';
+import { usePanel } from './context';
+import {
+  LogPriceToggle,
+  ModelControl,
+  ModelLine,
+  PaletteControl,
+  ProfileToggle,
+  RangeControl,
+  RealisedToggle,
+  ResetButton,
+  ScaleControl,
+  StepControl,
+  ZoneToggle,
+} from './controls';
+import { Dialog } from './Dialog';
+import { Legend } from './Legend';
+import { Exchanges } from './StatusBar';
+
+export function Sheet() {
+  const p = usePanel();
+  return (
+    <Dialog name="controls" title="Controls" class="sheet">
+      {p.isCoin.value && (
+        <>
+          <h3>Exchanges</h3>
+          <div class="row exchanges">
+            <Exchanges />
+          </div>
+        </>
+      )}
+      <h3>Threshold</h3>
+      <Legend horizontal />
+      <h3>Model</h3>
+      <ModelControl />
+      <ModelLine />
+      <h3>Range and step</h3>
+      <RangeControl />
+      <StepControl />
+      <h3>Colors</h3>
+      <div class="row">
+        <ScaleControl />
+        <PaletteControl />
+      </div>
+      <h3>Axes</h3>
+      <div class="row">
+        <LogPriceToggle />
+        <ZoneToggle />
+        <ProfileToggle />
+        <RealisedToggle />
+        <ResetButton />
+      </div>
+      <div class="row">
+        <button type="button" class="button" onClick={() => (dialog.value = 'levels')}>
+          Largest levels
+        </button>
+        <button type="button" class="button" onClick={() => (dialog.value = 'compare')}>
+          Compare
+        </button>
+        <button type="button" class="button" onClick={() => (dialog.value = 'about')}>
+          About
+        </button>
+      </div>
+    </Dialog>
+  );
+}
