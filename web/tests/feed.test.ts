@@ -29,6 +29,7 @@ const row = (timeMs: number, usd = 500, change: Partial<FeedRow> = {}): FeedRow 
   priceKind: 'bankruptcy',
   ...change,
 });
+const before = (toMs: number) => ({ fromMs: -Infinity, toMs });
 const times = (rows: readonly FeedRow[]): number[] => rows.map((one) => one.timeMs);
 /** A feed which knows that nothing happened before. */
 const open = (): Feed => {
@@ -157,7 +158,7 @@ describe('feed', () => {
     feed.pause();
     feed.resume();
     expect(feed.fromMs(0)).toBe(Infinity);
-    feed.addPage([row(5), row(4)], 0, spanOf([row(5), row(4)], 2, Infinity));
+    feed.addPage([row(5), row(4)], 0, spanOf([row(5), row(4)], true, EVER));
     // Page of two, full: another row of time 4 may be missing.
     expect(times(feed.view(ALL))).toEqual([5]);
     expect(feed.fromMs(0)).toBe(5);
@@ -166,13 +167,13 @@ describe('feed', () => {
   it('reads older pages on, also in the middle of an instant', () => {
     const feed = new Feed();
     const every = [row(4), row(4, 501), row(4, 502), row(3), row(2)];
-    feed.addPage(every.slice(0, 2), 0, spanOf(every.slice(0, 2), 2, Infinity));
+    feed.addPage(every.slice(0, 2), 0, spanOf(every.slice(0, 2), true, EVER));
     expect(feed.fromMs(0)).toBe(4);
     const next = every.slice(0, 4);
-    feed.addPage(next, 0, spanOf(next, 4, feed.fromMs(0) + 1));
+    feed.addPage(next, 0, spanOf(next, true, before(5)));
     expect(times(feed.view(ALL))).toEqual([4, 4, 4]);
     const last = every.slice(3);
-    feed.addPage(last, 0, spanOf(last, 4, 4));
+    feed.addPage(last, 0, spanOf(last, false, before(4)));
     expect(times(feed.view(ALL))).toEqual([4, 4, 4, 3, 2]);
     expect(feed.fromMs(0)).toBe(-Infinity);
   });
@@ -193,7 +194,7 @@ describe('feed', () => {
     while (feed.grow(1000)) {
       const until = feed.fromMs(0);
       const page = series(until - 1000, 1000);
-      feed.addPage(page, 0, spanOf(page, 1000, until));
+      feed.addPage(page, 0, spanOf(page, true, before(until)));
       if (++pages > 20) break;
     }
     expect(pages).toBe((SHELF_MOST - SHELF_ROWS) / 1000);
@@ -210,11 +211,11 @@ describe('feed', () => {
     feed.add([row(10), row(11)]);
     feed.lost();
     const near = [row(20), row(11)];
-    feed.addPage(near, 0, spanOf(near, 2, Infinity));
+    feed.addPage(near, 0, spanOf(near, true, EVER));
     expect(feed.fromMs(0)).toBe(-Infinity);
     feed.lost();
     const far = [row(90), row(80)];
-    feed.addPage(far, 0, spanOf(far, 2, Infinity));
+    feed.addPage(far, 0, spanOf(far, true, EVER));
     expect(feed.fromMs(0)).toBe(81);
     expect(times(feed.view(ALL))).toEqual([90]);
   });
@@ -225,7 +226,7 @@ describe('feed', () => {
     feed.pause();
     feed.lost();
     const page = [row(20), row(10), row(9)];
-    feed.addPage(page, 0, spanOf(page, 3, Infinity));
+    feed.addPage(page, 0, spanOf(page, true, EVER));
     expect(times(feed.view(ALL))).toEqual([10]);
     expect(feed.news(ALL).count).toBe(1);
     feed.resume();

@@ -76,18 +76,18 @@ export function passes(row: FeedRow, filter: FeedFilter): boolean {
 }
 
 /**
- * What a page of at most `limit` rows covers. A full page may have cut an instant in two: it
- * is taken as complete only after its oldest one.
+ * What a page covers which was asked for over a span. One which was cut short (`more`)
+ * may have cut an instant in two: it is taken as complete only after its oldest one.
  */
-export function spanOf(rows: readonly FeedRow[], limit: number, untilMs: number): Span {
-  if (rows.length < limit) return { fromMs: -Infinity, toMs: untilMs };
+export function spanOf(rows: readonly FeedRow[], more: boolean, { fromMs, toMs }: Span): Span {
+  if (!more || rows.length === 0) return { fromMs, toMs };
   let oldest = Infinity;
   let newest = -Infinity;
   for (const { timeMs } of rows) {
     if (timeMs < oldest) oldest = timeMs;
     if (timeMs > newest) newest = timeMs;
   }
-  return { fromMs: newest > oldest ? oldest + 1 : oldest, toMs: untilMs };
+  return { fromMs: newest > oldest ? oldest + 1 : oldest, toMs };
 }
 
 /** Rows of one size, oldest first, complete over [fromMs, toMs). */

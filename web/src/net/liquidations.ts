@@ -13,6 +13,8 @@ export interface LiquidationsAsked {
   readonly exchanges: string | null;
   /** Only rows of at least this notional [USD]. */
   readonly minUsd: number;
+  /** Only rows since this time [ms]; null is a day back. */
+  readonly sinceMs: number | null;
   /** Only rows before this time [ms]; null is up to now. */
   readonly untilMs: number | null;
   readonly limit: number;
@@ -21,6 +23,8 @@ export interface LiquidationsAsked {
 export interface LiquidationsReply {
   /** Newest first. */
   readonly rows: readonly LiquidationRow[];
+  /** There are older ones of those asked for. */
+  readonly more: boolean;
   /** Sums over all rows before `asOfMs`, of every size. */
   readonly totals: TotalsBy;
   readonly asOfMs: number;
@@ -37,6 +41,7 @@ interface WireTotal {
 
 interface WireReply {
   readonly rows: readonly LiquidationRow[];
+  readonly more: boolean;
   readonly totals: Readonly<Record<Window, WireTotal>>;
   readonly as_of_ms: number;
   readonly completeness: Readonly<Record<string, string | null>>;
@@ -47,15 +52,17 @@ function totalOf({ long_usd, short_usd, count, complete }: WireTotal): WindowTot
 }
 
 export async function fetchLiquidations(asked: LiquidationsAsked, signal: AbortSignal): Promise<LiquidationsReply> {
-  const { instrument, exchanges, minUsd, untilMs, limit } = asked;
+  const { instrument, exchanges, minUsd, sinceMs, untilMs, limit } = asked;
   const q = new URLSearchParams({ instrument, limit: String(limit) });
   if (exchanges !== null) q.set('exchanges', exchanges);
   if (minUsd > 0) q.set('min_usd', String(minUsd));
+  if (sinceMs !== null) q.set('since_ms', String(sinceMs));
   if (untilMs !== null) q.set('until_ms', String(untilMs));
   const reply = await getJson<WireReply>(`liquidations?${q.toString()}`, signal);
   const totals = Object.fromEntries(WINDOWS.map((name) => [name, totalOf(reply.totals[name])]));
   return {
     rows: reply.rows,
+    more: reply.more,
     totals: totals as Record<Window, WindowTotal>,
     asOfMs: reply.as_of_ms,
     completeness: reply.completeness,

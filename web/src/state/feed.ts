@@ -40,6 +40,7 @@ const LARGE_EVERY_MS = 1000;
 const NEW_MS = 2000;
 /** One which is older than the newest by more is no news: a window of the past came [ms]. */
 const LATE_MS = 5000;
+const DAY_MS = 86_400_000;
 
 export type Busy = 'first' | 'older' | null;
 
@@ -166,10 +167,11 @@ export class FeedStore {
     const untilMs = this.feed.fromMs(minUsd);
     if (this.busy.peek() !== null || !Number.isFinite(untilMs) || !this.feed.grow(PAGE_ROWS)) return;
     this.busy.value = 'older';
-    const reply = await this.ask({ minUsd, untilMs, limit: PAGE_ROWS });
+    const reply = await this.ask({ minUsd, sinceMs: 0, untilMs, limit: PAGE_ROWS });
     if (!reply) return;
     this.busy.value = null;
-    this.feed.addPage(toRows(reply.rows), minUsd, spanOf(toRows(reply.rows), PAGE_ROWS, untilMs));
+    const rows = toRows(reply.rows);
+    this.feed.addPage(rows, minUsd, spanOf(rows, reply.more, { fromMs: -Infinity, toMs: untilMs }));
     this.draw();
   }
 
@@ -179,11 +181,12 @@ export class FeedStore {
     const whole = this.filter.peek().hidden.length === 0;
     if (this.key.peek().startsWith('[""')) return;
     this.busy.value = 'first';
-    const reply = await this.ask({ minUsd: 0, untilMs: at, limit: PAGE_ROWS });
+    const reply = await this.ask({ minUsd: 0, sinceMs: null, untilMs: at, limit: PAGE_ROWS });
     if (!reply) return;
     this.busy.value = null;
     const rows = toRows(reply.rows);
-    this.feed.addPage(rows, 0, spanOf(rows, PAGE_ROWS, at ?? Infinity));
+    const day = { fromMs: reply.asOfMs - DAY_MS, toMs: at ?? Infinity };
+    this.feed.addPage(rows, 0, spanOf(rows, reply.more, day));
     this.completeness.value = reply.completeness;
     if (whole) this.rebase(reply);
     else void this.readTotals();
@@ -270,7 +273,7 @@ export class FeedStore {
   private async readTotals(): Promise<void> {
     if (this.asOfMs.peek() !== null || document.hidden || this.key.peek().startsWith('[""')) return;
     const { hidden } = this.filter.peek();
-    const reply = await this.ask({ minUsd: 0, untilMs: null, limit: 1 }, this.shownExchanges(hidden));
+    const reply = await this.ask({ minUsd: 0, sinceMs: null, untilMs: null, limit: 1 }, this.shownExchanges(hidden));
     if (!reply || hidden.join() !== this.filter.peek().hidden.join()) return;
     this.rebase(reply);
     this.draw();
@@ -292,7 +295,7 @@ export class FeedStore {
 
   /** Ask the server; null when the answer is not wanted any more, or there was none. */
   private async ask(
-    asked: Pick<LiquidationsAsked, 'minUsd' | 'untilMs' | 'limit'>,
+    asked: Omit<LiquidationsAsked, 'instrument' | 'exchanges'>,
     exchanges = this.panel.wanted.peek()?.exchanges ?? null,
   ): Promise<LiquidationsReply | null> {
     const { signal: stop } = this.asked;

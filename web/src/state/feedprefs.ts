@@ -25,7 +25,7 @@ export interface FeedPrefs {
 
 export const MIN_USD = [0, 1e3, 1e4, 1e5, 1e6] as const;
 export const LARGE = ['auto', 1e5, 5e5, 1e6, 5e6, 'off'] as const;
-export const WIDTH = { least: 300, usual: 360, most: 560 } as const;
+export const WIDTH = { least: 300, usual: 380, most: 560 } as const;
 
 const DEFAULT: FeedPrefs = {
   side: 'all',

@@ -2,6 +2,8 @@
 
 import { signal } from '@preact/signals';
 
+import type { FeedPrefs } from './feedprefs';
+
 export const THEME_CHOICES = ['dark', 'light', 'system'] as const;
 export type ThemeChoice = (typeof THEME_CHOICES)[number];
 
@@ -9,11 +11,12 @@ export interface Prefs {
   /** Single-key shortcuts (WCAG 2.1.4 asks for a switch). */
   readonly keys: boolean;
   readonly lastSymbol: string;
+  readonly feed: Partial<FeedPrefs>;
   readonly theme: ThemeChoice;
 }
 
 const STORE = 'liqheat.prefs';
-const DEFAULT_PREFS: Prefs = { keys: true, lastSymbol: '', theme: 'dark' };
+const DEFAULT_PREFS: Prefs = { keys: true, lastSymbol: '', feed: {}, theme: 'dark' };
 
 function read(): Prefs {
   try {

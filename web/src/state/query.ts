@@ -47,6 +47,8 @@ export interface Query {
   /** Realised liquidations as bubbles. */
   readonly realised: boolean;
   readonly bins: number;
+  /** The feed of liquidations is open. */
+  readonly feed: boolean;
 }
 
 export const DEFAULTS: Query = {
@@ -64,10 +66,11 @@ export const DEFAULTS: Query = {
   profile: true,
   realised: true,
   bins: 400,
+  feed: false,
 };
 
 /** Chosen once for all panels. */
-const PAGE_WIDE: readonly (keyof Query)[] = ['zone'];
+const PAGE_WIDE: readonly (keyof Query)[] = ['zone', 'feed'];
 
 /** One key of the address bar. Reading an unknown value gives null: what was there before stays. */
 interface Field {
@@ -136,6 +139,7 @@ const FIELDS: readonly Field[] = [
   choice('tz', 'zone', ['utc', 'local']),
   flag('prof', 'profile', '1', '0'),
   flag('liq', 'realised', '1', '0'),
+  flag('feed', 'feed', '1', '0'),
   { key: 'bins', read: readBins, write: (q) => String(q.bins) },
 ];
 

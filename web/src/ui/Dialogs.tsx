@@ -62,6 +62,7 @@ const KEYS: readonly (readonly [string, string])[] = [
   ['L', 'logarithmic price axis'],
   ['R', 'realised liquidations on the chart'],
   ['T', 'largest levels as a table'],
+  ['F', 'feed of realised liquidations'],
   ['C', 'another panel beside this one'],
   ['← → ↑ ↓', 'move the cursor (Shift: ten at once)'],
   ['Enter', 'pin the cell under the cursor'],

@@ -48,6 +48,8 @@ function showOnChart(p: Panel, row: FeedRow): string | null {
   const column = Math.min(m.columnOf(row.timeMs), m.width - 1);
   if (column < 0) return 'Older than the picture: choose a longer range.';
   chart.reveal(column, row.price);
+  // One reading of one place is enough: the pinned one.
+  p.cursor.value = null;
   p.pin.value = { timeMs: m.timeMs(column), price: row.price };
   return null;
 }
@@ -301,7 +303,7 @@ function Honesty({ store }: { store: FeedStore }) {
     <p class="feed-honesty" data-testid="feed-honesty" title={words.join('; ')}>
       {bound && <b>Lower bound. </b>}
       {words.length > 0 && `${words.join('; ')}. `}
-      {order && '* price of the order or of bankruptcy, not of a fill.'}
+      {order && '*\u00a0price of the order or of bankruptcy, not of a fill.'}
     </p>
   );
 }

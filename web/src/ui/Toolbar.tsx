@@ -16,6 +16,7 @@ import {
   StepControl,
   ZoneToggle,
 } from './controls';
+import { FeedButton } from './FeedPane';
 import { Chevron, Columns, Info, Keyboard, Mark, Sliders, Table } from './icons';
 import { ModeBadge } from './States';
 import { LinkChip } from './StatusBar';
@@ -90,6 +91,7 @@ export function Toolbar() {
           <LogPriceToggle />
           <ZoneToggle />
         </span>
+        <FeedButton />
         <IconButton label="Compare side by side (C)" name="compare">
           <Columns />
         </IconButton>
@@ -134,6 +136,7 @@ export function BottomBar() {
         ))}
       </select>
       <LiveButton />
+      <FeedButton text="Feed" />
       <button
         type="button"
         class="button"

@@ -62,6 +62,7 @@ const SINGLE: Record<string, Action> = {
   l: () => choose(({ logPrice }) => ({ logPrice: !logPrice })),
   r: () => choose(({ realised }) => ({ realised: !realised })),
   t: () => (dialog.value = 'levels'),
+  f: () => choose(({ feed }) => ({ feed: !feed })),
   c: () => (dialog.value = 'compare'),
   '[': () => nudgeThreshold(-1),
   ']': () => nudgeThreshold(1),
