@@ -191,7 +191,8 @@ describe('feed', () => {
     feed.add(series(100_000, 3 * SHELF_ROWS));
     feed.pause();
     let pages = 0;
-    while (feed.grow(1000)) {
+    while (feed.canGrow) {
+      feed.grow(1000);
       const until = feed.fromMs(0);
       const page = series(until - 1000, 1000);
       feed.addPage(page, 0, spanOf(page, true, before(until)));
@@ -227,7 +228,8 @@ describe('feed', () => {
     feed.lost();
     const page = [row(20), row(10), row(9)];
     feed.addPage(page, 0, spanOf(page, true, EVER));
-    expect(times(feed.view(ALL))).toEqual([10]);
+    // What lies before the rows shown may come in; what is later waits.
+    expect(times(feed.view(ALL))).toEqual([10, 9]);
     expect(feed.news(ALL).count).toBe(1);
     feed.resume();
     expect(times(feed.view(ALL))).toEqual([20, 10, 9]);

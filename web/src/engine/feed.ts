@@ -185,8 +185,17 @@ class Shelves {
     return fresh;
   }
 
+  addPage(rows: readonly FeedRow[], minUsd: number, span: Span): void {
+    this.put(rows);
+    for (const shelf of this.each.slice(sizeOf(minUsd))) shelf.cover(span);
+  }
+
   has(row: FeedRow): boolean {
     return this.each[sizeOf(row.usd)].has(row);
+  }
+
+  longest(): number {
+    return Math.max(...this.each.map(({ rows }) => rows.length));
   }
 
   /** Time of the newest row; -Infinity without any. */
@@ -254,17 +263,24 @@ export class Feed {
   }
 
   /**
-   * Add a page of history of at least `minUsd`. One which reaches the present belongs to
-   * what comes in, an older one to what is shown.
+   * Add a page of history of at least `minUsd`. During a pause, what is later than the rows
+   * shown waits.
    */
-  addPage(rows: readonly FeedRow[], minUsd: number, span: Span): readonly FeedRow[] {
-    const older = span.toMs !== Infinity;
-    const target = this.waiting && !older ? this.waiting : this.shown;
-    if (older) for (const shelf of target.each) shelf.reopen();
-    const fresh = this.unheard(target.put(rows));
-    for (const shelf of target.each.slice(sizeOf(minUsd))) shelf.cover(span);
+  addPage(rows: readonly FeedRow[], minUsd: number, span: Span): void {
+    if (span.toMs !== Infinity) for (const shelf of this.shown.each) shelf.reopen();
+    if (!this.waiting) this.shown.addPage(rows, minUsd, span);
+    else {
+      const endMs = this.pausedMs + 1;
+      const earlier = rows.filter((row) => row.timeMs < endMs);
+      if (span.fromMs < endMs) {
+        this.shown.addPage(earlier, minUsd, { fromMs: span.fromMs, toMs: Math.min(span.toMs, endMs) });
+      }
+      if (span.toMs > endMs) {
+        const later = rows.filter((row) => row.timeMs >= endMs);
+        this.waiting.addPage(later, minUsd, { fromMs: Math.max(span.fromMs, endMs), toMs: span.toMs });
+      }
+    }
     this.revision++;
-    return fresh;
   }
 
   /** Of rows new to those which wait: those which are not shown already. */
@@ -272,15 +288,15 @@ export class Feed {
     return this.waiting ? rows.filter((row) => !this.shown.has(row)) : rows;
   }
 
+  /** Whether older rows would be kept. */
   get canGrow(): boolean {
-    return this.shown.limit < SHELF_MOST;
+    return this.shown.longest() < SHELF_MOST;
   }
 
-  /** Make room for a page of older rows; false when no more are kept. */
-  grow(rows: number): boolean {
-    if (!this.canGrow) return false;
-    this.shown.limit = Math.min(SHELF_MOST, this.shown.limit + rows);
-    return true;
+  /** Make room for a page of older rows, until the feed goes on. */
+  grow(rows: number): void {
+    const { shown } = this;
+    shown.limit = Math.max(shown.limit, Math.min(SHELF_MOST, shown.longest() + rows));
   }
 
   /** No page could be had: what comes from `atMs` on is all there is. */

@@ -165,7 +165,8 @@ export class FeedStore {
   async readOlder(): Promise<void> {
     const { minUsd } = this.filter.peek();
     const untilMs = this.feed.fromMs(minUsd);
-    if (this.busy.peek() !== null || !Number.isFinite(untilMs) || !this.feed.grow(PAGE_ROWS)) return;
+    if (this.busy.peek() !== null || !Number.isFinite(untilMs) || !this.feed.canGrow) return;
+    this.feed.grow(PAGE_ROWS);
     this.busy.value = 'older';
     const reply = await this.ask({ minUsd, sinceMs: 0, untilMs, limit: PAGE_ROWS });
     if (!reply) return;

@@ -17,7 +17,7 @@ import { nowMs } from '../state/page';
 import type { Panel } from '../state/panel';
 import { usePanel } from './context';
 import { Segments } from './controls';
-import { FeedRows } from './FeedRows';
+import { FeedRows, PHONE } from './FeedRows';
 import { Chevron, Close } from './icons';
 import { ModeBadge } from './States';
 import '../feed.css';
@@ -34,6 +34,9 @@ const COMPLETENESS: Record<string, string> = {
   unknown: 'does not say whether it tells all',
 };
 
+/** Until a hidden chart has its size again [ms]. */
+const CHART_BACK_MS = 100;
+
 function useStore(p: Panel): FeedStore {
   const store = useMemo(() => new FeedStore(p), [p]);
   useEffect(() => store.start(), [store]);
@@ -48,8 +51,6 @@ function showOnChart(p: Panel, row: FeedRow): string | null {
   const column = Math.min(m.columnOf(row.timeMs), m.width - 1);
   if (column < 0) return 'Older than the picture: choose a longer range.';
   chart.reveal(column, row.price);
-  // One reading of one place is enough: the pinned one.
-  p.cursor.value = null;
   p.pin.value = { timeMs: m.timeMs(column), price: row.price };
   return null;
 }
@@ -134,6 +135,7 @@ function boundOf(store: FeedStore): boolean {
 }
 
 function Total({ store, name }: { store: FeedStore; name: Window }) {
+  void store.revision.value;
   const totals = store.totals.read();
   const of = totals?.[name];
   const sum = of ? of.longUsd + of.shortUsd : 0;
@@ -160,7 +162,6 @@ function Total({ store, name }: { store: FeedStore; name: Window }) {
 }
 
 function Totals({ store }: { store: FeedStore }) {
-  void store.revision.value;
   return (
     <dl class="feed-totals" aria-label="Liquidated by side, all sizes">
       {WINDOWS.map((name) => (
@@ -350,6 +351,12 @@ export function Feed() {
   const p = usePanel();
   const store = useStore(p);
   const [notice, setNotice] = useNotice();
+  const show = (row: FeedRow): void => {
+    // On a phone at full height it covers the chart: the chart comes back first.
+    const covered = feedPrefs.peek().tall && window.matchMedia(PHONE).matches;
+    if (covered) setFeedPrefs({ tall: false });
+    window.setTimeout(() => setNotice(showOnChart(p, row)), covered ? CHART_BACK_MS : 0);
+  };
   return (
     <>
       <Grip />
@@ -359,7 +366,7 @@ export function Feed() {
         <Filters store={store} />
         <Table store={store}>
           <Columns />
-          <FeedRows store={store} onShow={(row) => setNotice(showOnChart(p, row))} />
+          <FeedRows store={store} onShow={show} />
         </Table>
         <Honesty store={store} />
         {notice && (

@@ -22,6 +22,7 @@ function Problem({ store }: { store: FeedStore }) {
 /** Nothing to show: the reason, and what would change it. */
 function Nothing({ store }: { store: FeedStore }) {
   const p = usePanel();
+  void store.revision.value;
   const { side, minUsd, hidden } = store.filter.value;
   const filtered = side !== 'all' || minUsd > 0 || hidden.length > 0;
   if (store.busy.value !== null) return <p class="feed-end">Reading the liquidations …</p>;

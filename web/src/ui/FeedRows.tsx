@@ -21,6 +21,7 @@ import { FeedEnd } from './FeedEnd';
 const ROW = { mouse: 24, thumb: 36 } as const;
 /** Rows drawn beyond the edges, so that scrolling shows no holes. */
 const SPARE = 8;
+export const PHONE = '(max-width: 760px)';
 const DAY_MS = 86_400_000;
 
 const SIDE = { long: ['▼', 'Long'], short: ['▲', 'Short'] } as const;
@@ -124,9 +125,9 @@ function useWindow(box: { current: HTMLDivElement | null }, rowHeight: number) {
 }
 
 function useThumb(): boolean {
-  const [thumb, setThumb] = useState(() => window.matchMedia('(max-width: 760px)').matches);
+  const [thumb, setThumb] = useState(() => window.matchMedia(PHONE).matches);
   useEffect(() => {
-    const media = window.matchMedia('(max-width: 760px)');
+    const media = window.matchMedia(PHONE);
     const change = (): void => setThumb(media.matches);
     media.addEventListener('change', change);
     return () => media.removeEventListener('change', change);
@@ -174,7 +175,7 @@ export function FeedRows(props: { store: FeedStore; onShow: (row: FeedRow) => vo
   const [over, setOver] = useState(false);
   const [chosen, setChosen] = useState<number | null>(null);
   const at = chosen === null ? -1 : rows.findIndex((row) => keyOf(row) === chosen);
-  const still = over || view.top > rowHeight / 2 || at >= 0;
+  const still = rows.length > 0 && (over || view.top > rowHeight / 2 || at >= 0);
   useEffect(() => {
     if (still) store.pause();
     else store.resume();
