@@ -4,6 +4,10 @@ import { Compare } from './Compare';
 import { About, Help, Levels } from './Dialogs';
 import { Sheet } from './Sheet';
 import { SymbolPicker } from './SymbolPicker';
+import { startPaper } from './paper';
+import './contrast.css';
+
+startPaper();
 
 export function Overlays() {
   return (

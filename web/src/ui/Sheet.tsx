@@ -1,12 +1,12 @@
 /** The phone's sheet: every control which the desktop has in its toolbar, under the thumb. */
 
 import { dialog } from '../state/page';
+import { PaletteControl, ThemeControl } from './Colors';
 import { usePanel } from './context';
 import {
   LogPriceToggle,
   ModelControl,
   ModelLine,
-  PaletteControl,
   ProfileToggle,
   RangeControl,
   RealisedToggle,
@@ -41,6 +41,7 @@ export function Sheet() {
       <StepControl />
       <h3>Colors</h3>
       <div class="row">
+        <ThemeControl />
         <ScaleControl />
         <PaletteControl />
       </div>
