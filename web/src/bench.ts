@@ -5,13 +5,20 @@
  * state to the pixel read back, so that rasterization is inside.
  */
 
+import type { HeatChart } from './engine/chart';
+import { cvd, rsi } from './engine/indicators';
 import { HeatMatrix } from './engine/matrix';
+import { SPECS, type PaneKind } from './engine/paneKinds';
+import type { PaneColumns } from './engine/paneLayer';
+import { PaneStack } from './engine/panes';
 import { decodeSnapshot, gunzip, HEADER_BYTES, type Snapshot } from './net/codec';
 import { panels } from './state/panel';
 
 declare global {
   interface Window {
-    liqheatBench?: Record<string, (n: number) => Promise<number[]>>;
+    liqheatBench?: Record<'pan' | 'threshold' | 'append' | 'decode', (n: number) => Promise<number[]>> & {
+      readonly settled: () => Promise<string>;
+    };
   }
 }
 
@@ -78,6 +85,39 @@ function makeUp(w: number, h: number): Snapshot {
   return { header, codes, candles };
 }
 
+/** Columns of every sub-pane, with a hole and with steps in which nothing was liquidated. */
+function paneColumns(m: HeatMatrix): Record<PaneKind, PaneColumns> {
+  const rnd = random(11);
+  const make = (value: (t: number) => number): Float64Array =>
+    Float64Array.from({ length: m.width }, (_, t) => (t > m.width * 0.3 && t < m.width * 0.34 ? NaN : value(t)));
+  let level = 9e9;
+  const volume = make(() => 2e7 * (0.2 + rnd() ** 4 * 3));
+  const liquidated = (): Float64Array => make(() => (rnd() < 0.5 ? 0 : 2e6 * rnd() ** 8));
+  return {
+    oi: { main: make(() => (level *= 1 + (rnd() - 0.5) * 0.004)) },
+    funding: { main: make((t) => 1e-4 * Math.sin(Math.floor(t / 480)) + 3e-5) },
+    volume: { main: volume },
+    cvd: { main: cvd(volume.map((usd) => usd * rnd()), volume.map((usd) => usd * rnd())) },
+    rsi: { main: rsi(m.candles.close, m.width) },
+    liq: { main: liquidated(), down: liquidated() },
+  };
+}
+
+/** `&panes=6`: as many sub-panes under the heat. */
+function startPanes(chart: HeatChart | null, m: HeatMatrix, count: number): void {
+  const kinds = (Object.keys(SPECS) as PaneKind[]).slice(0, count);
+  const none = (): void => undefined;
+  let stack: PaneStack | null = null;
+  const fill = (all: boolean): void => {
+    const columns = all ? paneColumns(m) : { rsi: { main: rsi(m.candles.close, m.width) } };
+    for (const [kind, of] of Object.entries(columns)) stack?.setColumns(kind as PaneKind, of);
+  };
+  const events = { onColumns: fill, onHover: none, onPlaces: none, onResized: none };
+  chart?.setPanes((api, theme) => (stack = new PaneStack(api, theme, events)));
+  stack!.setKinds(kinds, {});
+  fill(true);
+}
+
 /** The snapshot as the server would send it, to time the way back. */
 async function pack({ header, codes }: Snapshot): Promise<Uint8Array<ArrayBuffer>> {
   const { columns: w, bins: h } = header;
@@ -125,6 +165,22 @@ async function time(n: number, change: (i: number) => void): Promise<number[]> {
   return out.slice(3);
 }
 
+const STILL_FRAMES = 4;
+
+/** Wait until a few frames in a row leave the view as it is; returns the view, for comparing. */
+async function settled(chart: HeatChart): Promise<string> {
+  await document.fonts.ready;
+  let before = '';
+  for (let still = 0; still < STILL_FRAMES; ) {
+    await nextFrame();
+    const now = JSON.stringify(chart.place());
+    still = now === before ? still + 1 : 0;
+    before = now;
+  }
+  forceRaster();
+  return before;
+}
+
 export function startBench(size: string): void {
   const [w, h] = size.split('x').map(Number);
   const snapshot = makeUp(Math.min(w || 1440, 8192), Math.min(h || 400, 2000));
@@ -133,6 +189,7 @@ export function startBench(size: string): void {
   panel.pictureMode.value = 'simulated';
   panel.shown.value = 'bench';
   panel.showMatrix(matrix);
+  startPanes(panel.chart.value, matrix, Number(new URLSearchParams(window.location.search).get('panes')));
   window.liqheatBench = {
       pan: (n: number) =>
         time(n, (i) => {
@@ -150,6 +207,7 @@ export function startBench(size: string): void {
           panel.takeColumn({ kind: 'append', seq, column: matrix.width + matrix.dropped, candle, codes });
         });
       },
+      settled: () => settled(panel.chart.value!),
       decode: async (n: number) => {
         const packed = await pack(snapshot);
         const out: number[] = [];

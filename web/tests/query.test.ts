@@ -35,6 +35,7 @@ describe('URL state', () => {
       realised: false,
       feed: true,
       bins: 800,
+      sub: 'oi,rsi',
     };
     const text = formatQuery(chosen);
     expect(parseQuery(text)).toEqual(chosen);
@@ -106,5 +107,13 @@ describe('panels in the URL', () => {
 
   it.each(['?n=0', '?n=5', '?n=1.5', '?n=x', '?m.2=zones'])('falls back to one panel on %s', (search) => {
     expect(parseChoices(search).others).toEqual([]);
+  });
+});
+
+describe('sub-panes', () => {
+  it('are read in their order, each once, without what is none', () => {
+    expect(parseQuery('?sub=rsi,oi,rsi,nonsense').sub).toBe('rsi,oi');
+    expect(parseQuery('?sub=').sub).toBe('');
+    expect(formatQuery({ ...DEFAULTS, sub: 'rsi,oi' })).toBe('?sub=rsi,oi');
   });
 });

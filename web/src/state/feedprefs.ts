@@ -3,7 +3,7 @@
 import { computed } from '@preact/signals';
 
 import type { Side } from '../engine/matrix';
-import { prefs, setPrefs } from './prefs';
+import { FEED_WIDTH, prefs, setPrefs } from './prefs';
 
 /** What stands out: found from the rows shown, from so much on [USD], or nothing. */
 export type Large = 'auto' | 'off' | number;
@@ -25,7 +25,7 @@ export interface FeedPrefs {
 
 export const MIN_USD = [0, 1e3, 1e4, 1e5, 1e6] as const;
 export const LARGE = ['auto', 1e5, 5e5, 1e6, 5e6, 'off'] as const;
-export const WIDTH = { least: 300, usual: 380, most: 560 } as const;
+export const WIDTH = { least: 300, usual: FEED_WIDTH, most: 560 } as const;
 
 const DEFAULT: FeedPrefs = {
   side: 'all',

@@ -14,6 +14,7 @@
 import { signal } from '@preact/signals';
 
 import type { PaletteName, Transfer } from '../engine/lut';
+import type { PaneKind } from '../engine/paneKinds';
 import type { Zone } from '../engine/axis';
 
 export const RANGES = ['12h', '24h', '48h', '3d', '1w', '2w', '1M', '3M', '6M', '1Y'] as const;
@@ -22,6 +23,9 @@ export const MODELS = ['auto', 'sharp', 'zones', 'calibrated'] as const;
 export const TRANSFERS = ['sqrt', 'linear', 'log'] as const;
 export const PALETTES = ['viridis', 'cividis', 'inferno', 'mako', 'greys'] as const;
 export const PANELS_MOST = 4;
+
+/** Sub-panes under the heat, in the order in which a menu names them. */
+export const SUBPANES: readonly PaneKind[] = ['oi', 'funding', 'volume', 'cvd', 'rsi', 'liq'];
 
 export type Range = (typeof RANGES)[number];
 export type Step = (typeof STEPS)[number];
@@ -49,6 +53,8 @@ export interface Query {
   readonly bins: number;
   /** The feed of liquidations is open. */
   readonly feed: boolean;
+  /** Sub-panes from top to bottom, comma between; "" is none. */
+  readonly sub: string;
 }
 
 export const DEFAULTS: Query = {
@@ -67,6 +73,7 @@ export const DEFAULTS: Query = {
   realised: true,
   bins: 400,
   feed: false,
+  sub: '',
 };
 
 /** Chosen once for all panels. */
@@ -114,6 +121,11 @@ function readBins(text: string): Partial<Query> | null {
   return Number.isInteger(bins) && bins >= 50 && bins <= 2000 ? { bins } : null;
 }
 
+/** The kinds in a list like "oi,rsi", each once; what is no kind is left out. */
+export function subpanesOf(sub: string): PaneKind[] {
+  return [...new Set(sub.split(','))].filter((name): name is PaneKind => SUBPANES.includes(name as PaneKind));
+}
+
 const FIELDS: readonly Field[] = [
   { key: 's', read: (text) => ({ instrument: text }), write: (q) => q.instrument },
   {
@@ -141,6 +153,7 @@ const FIELDS: readonly Field[] = [
   flag('liq', 'realised', '1', '0'),
   flag('feed', 'feed', '1', '0'),
   { key: 'bins', read: readBins, write: (q) => String(q.bins) },
+  { key: 'sub', read: (text) => ({ sub: subpanesOf(text).join() }), write: (q) => q.sub },
 ];
 
 /** What all panels have chosen. */

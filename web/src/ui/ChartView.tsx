@@ -13,10 +13,14 @@ import { active, panels, removePanel, type Panel } from '../state/panel';
 import { usePanel } from './context';
 import { MODEL_TEXT } from './controls';
 import { Close } from './icons';
+import { lazy } from './lazy';
 import { Legend } from './Legend';
 import { Banners, Busy, ModeBadge, Overlay, Watermark } from './States';
 import { CAPTION } from './StatusBar';
 import { PinnedTooltip, Tooltip } from './Tooltip';
+
+/** Fetched with the first sub-pane that is shown. */
+const SubPanes = lazy(() => import('./SubPanes').then((m) => m.SubPanes));
 
 const FIRST_PICTURE = 'liqheat:first-picture';
 
@@ -153,6 +157,7 @@ export function ChartView() {
           tabindex={0}
           aria-label={`${name}. Arrow keys move the cursor, Enter pins it, T opens a table.`}
         />
+        {p.query.value.sub !== '' && <SubPanes />}
         <Watermark />
         <div class="stage-badge">
           <ModeBadge />

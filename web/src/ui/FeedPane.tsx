@@ -3,7 +3,7 @@
  * is fetched, so that nothing moves when it comes.
  */
 
-import { feedPrefs } from '../state/feedprefs';
+import { FEED_WIDTH, prefs } from '../state/prefs';
 import { usePanel } from './context';
 import { FeedIcon } from './icons';
 import { lazy } from './lazy';
@@ -12,14 +12,10 @@ const Feed = lazy(() => import('./Feed').then((m) => m.Feed));
 
 export function FeedPane() {
   if (!usePanel().query.value.feed) return null;
-  const { width, tall } = feedPrefs.value;
+  const { width, tall } = prefs.value.feed;
+  const place = { class: tall ? 'feed tall' : 'feed', style: { '--feed-width': `${width ?? FEED_WIDTH}px` } };
   return (
-    <aside
-      id="feed"
-      class={tall ? 'feed tall' : 'feed'}
-      style={{ '--feed-width': `${width}px` }}
-      aria-label="Feed of realised liquidations"
-    >
+    <aside id="feed" {...place} aria-label="Feed of realised liquidations">
       <Feed />
     </aside>
   );

@@ -2,6 +2,7 @@
 
 import { Compare } from './Compare';
 import { About, Help, Levels } from './Dialogs';
+import { PaneMenu } from './PaneMenu';
 import { Sheet } from './Sheet';
 import { SymbolPicker } from './SymbolPicker';
 import { startPaper } from './paper';
@@ -15,6 +16,7 @@ export function Overlays() {
       <SymbolPicker />
       <Sheet />
       <Levels />
+      <PaneMenu />
       <Compare />
       <Help />
       <About />

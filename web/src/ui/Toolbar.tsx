@@ -19,7 +19,7 @@ import {
   ZoneToggle,
 } from './controls';
 import { FeedButton } from './FeedPane';
-import { Chevron, Columns, Info, Keyboard, Mark, Moon, Sliders, Sun, System, Table } from './icons';
+import { Chevron, Columns, Info, Keyboard, Mark, Moon, Panes, Sliders, Sun, System, Table } from './icons';
 import { ModeBadge } from './States';
 import { LinkChip } from './StatusBar';
 
@@ -107,6 +107,9 @@ export function Toolbar() {
           <ZoneToggle />
         </span>
         <FeedButton />
+        <IconButton label="Panes: open interest, funding, volume … (I)" name="panes">
+          <Panes />
+        </IconButton>
         <IconButton label="Compare side by side (C)" name="compare">
           <Columns />
         </IconButton>
