@@ -35,6 +35,9 @@ describe('URL state', () => {
       realised: false,
       feed: true,
       bins: 800,
+      view: 'map',
+      by: 'tier',
+      target: 61234.5,
       sub: 'oi,rsi',
     };
     const text = formatQuery(chosen);
@@ -57,6 +60,7 @@ describe('URL state', () => {
     ['?thr=0.2', { ...DEFAULTS, lo: 0.2, hi: 1 }],
     ['?thr=0-1', { ...DEFAULTS, lo: 0, hi: 1 }],
     ['?thr=0.2-2', DEFAULTS],
+    ['?view=globe&by=moon&px=-3', DEFAULTS],
   ])('falls back on %s', (search, expected) => {
     expect(parseQuery(search)).toEqual(expected);
   });

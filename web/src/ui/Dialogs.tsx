@@ -65,6 +65,7 @@ const KEYS: readonly (readonly [string, string])[] = [
   ['R', 'realised liquidations on the chart'],
   ['T', 'largest levels as a table'],
   ['F', 'feed of realised liquidations'],
+  ['V', 'heatmap or map'],
   ['D', 'dark, light, or as the system'],
   ['P', 'next palette'],
   ['I', 'panes under the heatmap: open interest, funding, volume …'],

@@ -43,8 +43,12 @@ function useStore(p: Panel): FeedStore {
   return store;
 }
 
-/** Pin a liquidation on the chart; says why when it cannot be shown. */
+/** Pin a liquidation on the chart, or have the map speak of its price; says why when it cannot. */
 function showOnChart(p: Panel, row: FeedRow): string | null {
+  if (p.query.peek().view === 'map') {
+    p.set({ target: row.price }, 'push');
+    return null;
+  }
   const m = p.matrix.peek();
   const chart = p.chart.peek();
   if (!m || !chart || m.width === 0) return 'There is no picture to show it on.';
