@@ -110,9 +110,11 @@ export function Toolbar() {
           {heat && <ZoneToggle />}
         </span>
         <FeedButton />
-        <IconButton label="Panes: open interest, funding, volume … (I)" name="panes">
-          <Panes />
-        </IconButton>
+        {heat && (
+          <IconButton label="Panes: open interest, funding, volume … (I)" name="panes">
+            <Panes />
+          </IconButton>
+        )}
         <IconButton label="Compare side by side (C)" name="compare">
           <Columns />
         </IconButton>
