@@ -20,6 +20,7 @@ import {
   ViewControl,
   ZoneToggle,
 } from './controls';
+import { FeedButton } from './FeedPane';
 import { Chevron, Columns, Info, Keyboard, Mark, Moon, Panes, Sliders, Sun, System, Table } from './icons';
 import { ModeBadge } from './States';
 import { LinkChip } from './StatusBar';
@@ -108,6 +109,7 @@ export function Toolbar() {
           <LogPriceToggle />
           {heat && <ZoneToggle />}
         </span>
+        <FeedButton />
         {heat && (
           <IconButton label="Panes: open interest, funding, volume … (I)" name="panes">
             <Panes />
@@ -172,6 +174,7 @@ export function BottomBar() {
         ))}
       </select>
       <ViewButton />
+      <FeedButton text="Feed" />
       <button
         type="button"
         class="button"
