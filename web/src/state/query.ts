@@ -57,6 +57,8 @@ export interface Query {
   readonly bins: number;
   /** Time travel: the map as known at this time; null is now. */
   readonly asOfMs: number | null;
+  /** The feed of liquidations is open. */
+  readonly feed: boolean;
   /** Price and time, or the newest column as bars over price. */
   readonly view: PageView;
   /** How the map's bars are split; "" is chosen from the data. */
@@ -83,6 +85,7 @@ export const DEFAULTS: Query = {
   realised: true,
   bins: 400,
   asOfMs: null,
+  feed: false,
   view: 'heatmap',
   by: '',
   target: null,
@@ -90,7 +93,7 @@ export const DEFAULTS: Query = {
 };
 
 /** Chosen once for all panels. */
-const PAGE_WIDE: readonly (keyof Query)[] = ['zone', 'asOfMs'];
+const PAGE_WIDE: readonly (keyof Query)[] = ['zone', 'feed', 'asOfMs'];
 
 /** One key of the address bar. Reading an unknown value gives null: what was there before stays. */
 interface Field {
@@ -170,6 +173,7 @@ const FIELDS: readonly Field[] = [
   choice('tz', 'zone', ['utc', 'local']),
   flag('prof', 'profile', '1', '0'),
   flag('liq', 'realised', '1', '0'),
+  flag('feed', 'feed', '1', '0'),
   { key: 'bins', read: readBins, write: (q) => String(q.bins) },
   {
     key: 'at',

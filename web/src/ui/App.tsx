@@ -5,6 +5,7 @@ import { active, panels } from '../state/panel';
 import { choices } from '../state/query';
 import { ChartView } from './ChartView';
 import { PanelContext } from './context';
+import { FeedPane } from './FeedPane';
 import { lazy } from './lazy';
 import { StatusBar } from './StatusBar';
 import { BottomBar, Toolbar } from './Toolbar';
@@ -37,7 +38,10 @@ export function App() {
   return (
     <PanelContext.Provider value={active.value}>
       <Toolbar />
-      <Panels />
+      <div class="work">
+        <Panels />
+        <FeedPane />
+      </div>
       {choices.value.first.asOfMs !== null && <Scrubber />}
       <StatusBar />
       <BottomBar />
