@@ -357,7 +357,7 @@ export class HeatChart {
     if (y === null || y < 0 || y > this.paneSize().height) {
       this.chart.priceScale('right').applyOptions({ autoScale: true });
     }
-    this.chart.setCrosshairPosition(price, this.time(this.matrix, column), this.series);
+    this.chart.setCrosshairPosition(price, barTime(this.matrix, column), this.series);
   }
 
   /** Move the keyboard cursor by columns and bins; starts at the last price. */
