@@ -34,6 +34,11 @@ describe('URL state', () => {
       profile: false,
       realised: false,
       bins: 800,
+      side: 'short',
+      bands: true,
+      split: 'exchange',
+      tiers: 'L1,L3',
+      mixture: '25:.5,50:.5',
     };
     const text = formatQuery(chosen);
     expect(parseQuery(text)).toEqual(chosen);
@@ -50,6 +55,7 @@ describe('URL state', () => {
   it.each([
     ['?r=9y&m=best&step=7m&scale=cube&pal=rainbow&bins=7&tz=mars', DEFAULTS],
     ['?ex=<b>', DEFAULTS],
+    ['?side=up&pf=coin&lev=L9&mix=25&bands=yes', DEFAULTS],
     ['?thr=0.9-0.1', DEFAULTS],
     ['?thr=a-b', DEFAULTS],
     ['?thr=0.2', { ...DEFAULTS, lo: 0.2, hi: 1 }],

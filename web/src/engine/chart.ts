@@ -27,8 +27,8 @@ import {
 import { formatPrice } from '../format';
 import { formatTime, priceDecimals, tickLabel, type Zone } from './axis';
 import { Heat } from './backend';
-import { BandLayer, type BandStyle } from './bands';
 import type { HeatKind } from './heat';
+import type { Layer } from './layer';
 import { BubbleLayer, HeatLayer, PinLayer, ProfileLayer } from './layers';
 import { withRoom, type HeatMatrix, type Side } from './matrix';
 import type { Profile } from './profile';
@@ -72,6 +72,11 @@ export interface ChartEvents {
   readonly onPaint: () => void;
 }
 
+/** A layer which is not always there. */
+export interface GuestLayer extends Layer {
+  setMatrix(matrix: HeatMatrix | null): void;
+}
+
 export class HeatChart {
   private readonly chart: IChartApi;
   private readonly series: ISeriesApi<'Candlestick'>;
@@ -80,7 +85,8 @@ export class HeatChart {
   private readonly profileLayer: ProfileLayer;
   private readonly bubbleLayer: BubbleLayer;
   private readonly pinLayer = new PinLayer();
-  private readonly bandLayer = new BandLayer(() => BAND_STYLE);
+  /** Layers which come and go. */
+  private readonly guests = new Set<GuestLayer>();
   private matrix: HeatMatrix | null = null;
   private zone: Zone = 'utc';
   private decimals = 2;
@@ -112,7 +118,6 @@ export class HeatChart {
     this.heatLayer = new HeatLayer(this.heat, events.onPaint);
     this.profileLayer = new ProfileLayer(() => PROFILE_STYLE);
     this.series.attachPrimitive(this.heatLayer);
-    this.series.attachPrimitive(this.bandLayer);
     this.bubbleLayer = new BubbleLayer(tape, BUBBLE_STYLE);
     this.series.attachPrimitive(this.bubbleLayer);
     this.series.attachPrimitive(this.profileLayer);
@@ -137,8 +142,8 @@ export class HeatChart {
     const live = this.atLive();
     this.matrix = matrix;
     matrix?.showSide(this.side);
-    const { heatLayer, bandLayer, bubbleLayer, profileLayer, pinLayer } = this;
-    const layers = [heatLayer, bandLayer, bubbleLayer, profileLayer, pinLayer];
+    const { heatLayer, bubbleLayer, profileLayer, pinLayer } = this;
+    const layers = [heatLayer, bubbleLayer, profileLayer, pinLayer, ...this.guests];
     for (const layer of layers) layer.setMatrix(matrix);
     this.setCandles();
     this.layoutProfile();
@@ -189,15 +194,29 @@ export class HeatChart {
     this.profileLayer.setSplit(split);
   }
 
+  /** What the profile shows; null when it is not there. */
+  get profile(): Profile | null {
+    return this.profileLayer.shown;
+  }
+
+  get profileWidth(): number {
+    return PROFILE_WIDTH;
+  }
+
   /** The profile under a point of the pane [CSS px]; null outside of its strip. */
   profileAt(x: number): Profile | null {
     return x >= this.paneSize().width - PROFILE_WIDTH ? this.profileLayer.shown : null;
   }
 
-  /** Lines at round distances from the last price. */
-  setBands(visible: boolean): void {
-    this.bandLayer.visible = visible;
-    this.bandLayer.requestUpdate();
+  /** Hang one more layer on the chart; returns what takes it off again. */
+  addLayer(layer: GuestLayer): () => void {
+    layer.setMatrix(this.matrix);
+    this.guests.add(layer);
+    this.series.attachPrimitive(layer);
+    return () => {
+      this.guests.delete(layer);
+      this.series.detachPrimitive(layer);
+    };
   }
 
   /** Draw the cells of one side only, null both; the data stay whole. */
@@ -457,12 +476,5 @@ const PROFILE_STYLE: ProfileStyle = {
   background: 'rgba(9, 12, 18, 0.92)',
   border: COLORS.border,
   text: COLORS.text,
-  font: FONT,
-};
-
-const BAND_STYLE: BandStyle = {
-  line: 'rgba(226, 232, 240, 0.4)',
-  text: '#cbd5e1',
-  ground: 'rgba(9, 12, 18, 0.72)',
   font: FONT,
 };

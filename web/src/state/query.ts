@@ -21,6 +21,8 @@ export const STEPS = ['1m', '5m', '15m', '30m', '1h', '2h', '4h', '6h', '12h', '
 export const MODELS = ['auto', 'sharp', 'zones', 'calibrated'] as const;
 export const TRANSFERS = ['sqrt', 'linear', 'log'] as const;
 export const PALETTES = ['viridis', 'inferno', 'cividis'] as const;
+export const SIDES = ['both', 'long', 'short'] as const;
+export const SPLITS = ['side', 'tier', 'exchange'] as const;
 export const PANELS_MOST = 4;
 
 export type Range = (typeof RANGES)[number];
@@ -47,6 +49,16 @@ export interface Query {
   /** Realised liquidations as bubbles. */
   readonly realised: boolean;
   readonly bins: number;
+  /** Which side's cells are drawn. */
+  readonly side: (typeof SIDES)[number];
+  /** Lines at round distances from the price. */
+  readonly bands: boolean;
+  /** What the profile is split by. */
+  readonly split: (typeof SPLITS)[number];
+  /** Tiers of leverage drawn, comma between ("L1,L3"); "" is all. */
+  readonly tiers: string;
+  /** Own mixture of leverage ("25:.5,50:.5"); "" is the model's. */
+  readonly mixture: string;
 }
 
 export const DEFAULTS: Query = {
@@ -64,6 +76,11 @@ export const DEFAULTS: Query = {
   profile: true,
   realised: true,
   bins: 400,
+  side: 'both',
+  bands: false,
+  split: 'side',
+  tiers: '',
+  mixture: '',
 };
 
 /** Chosen once for all panels. */
@@ -81,6 +98,15 @@ function choice<K extends keyof Query, T extends Query[K] & string>(key: string,
     key,
     read: (text) => (list.includes(text as T) ? ({ [name]: text } as unknown as Partial<Query>) : null),
     write: (query) => query[name] as string,
+  };
+}
+
+/** Any text of one form. */
+function pattern(key: string, name: 'exchanges' | 'tiers' | 'mixture', form: RegExp): Field {
+  return {
+    key,
+    read: (text) => (form.test(text) ? { [name]: text } : null),
+    write: (query) => query[name],
   };
 }
 
@@ -113,11 +139,7 @@ function readBins(text: string): Partial<Query> | null {
 
 const FIELDS: readonly Field[] = [
   { key: 's', read: (text) => ({ instrument: text }), write: (q) => q.instrument },
-  {
-    key: 'ex',
-    read: (text) => (/^[a-z0-9_,-]{0,200}$/.test(text) ? { exchanges: text } : null),
-    write: (q) => q.exchanges,
-  },
+  pattern('ex', 'exchanges', /^[a-z0-9_,-]{0,200}$/),
   choice('r', 'range', RANGES),
   choice('m', 'model', MODELS),
   {
@@ -137,6 +159,11 @@ const FIELDS: readonly Field[] = [
   flag('prof', 'profile', '1', '0'),
   flag('liq', 'realised', '1', '0'),
   { key: 'bins', read: readBins, write: (q) => String(q.bins) },
+  choice('side', 'side', SIDES),
+  flag('bands', 'bands', '1', '0'),
+  choice('pf', 'split', SPLITS),
+  pattern('lev', 'tiers', /^(L[1-5](,L[1-5]){0,4})?$/),
+  pattern('mix', 'mixture', /^([\d.]{1,6}:[\d.]{1,6}(,[\d.]{1,6}:[\d.]{1,6}){0,9})?$/),
 ];
 
 /** What all panels have chosen. */

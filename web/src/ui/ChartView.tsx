@@ -12,10 +12,14 @@ import { active, panels, removePanel, type Panel } from '../state/panel';
 import { usePanel } from './context';
 import { MODEL_TEXT } from './controls';
 import { Close } from './icons';
+import { lazy } from './lazy';
 import { Legend } from './Legend';
 import { Banners, Busy, ModeBadge, Overlay, Watermark } from './States';
 import { CAPTION } from './StatusBar';
 import { PinnedTooltip, Tooltip } from './Tooltip';
+
+const Bands = lazy(() => import('./Aids').then((m) => m.Bands));
+const ProfileHead = lazy(() => import('./Aids').then((m) => m.ProfileHead));
 
 const FIRST_PICTURE = 'liqheat:first-picture';
 
@@ -41,6 +45,10 @@ function wire(engine: HeatChart, p: Panel): () => void {
     effect(() => engine.setZone(p.query.value.zone)),
     effect(() => engine.setLogPrice(p.query.value.logPrice)),
     effect(() => engine.setProfile(p.query.value.profile)),
+    effect(() => {
+      const { side } = p.query.value;
+      engine.setSide(side === 'both' ? null : side);
+    }),
     effect(() => engine.setBubbles(p.query.value.realised)),
     effect(() => {
       void p.tapeRevision.value;
@@ -151,6 +159,8 @@ export function ChartView() {
           tabindex={0}
           aria-label={`${name}. Arrow keys move the cursor, Enter pins it, T opens a table.`}
         />
+        {p.query.value.bands && <Bands />}
+        {p.query.value.profile && p.matrix.value && <ProfileHead />}
         <Watermark />
         <div class="stage-badge">
           <ModeBadge />

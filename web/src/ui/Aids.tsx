@@ -1,0 +1,100 @@
+/**
+ * Reading aids on the chart, each put there while it is wanted: distance bands, and the head of
+ * the profile (what it is split by, its legend, the max pain). A chunk of its own.
+ */
+
+import { effect, useSignal } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
+
+import { BandLayer, type BandStyle } from '../engine/bands';
+import { FONT } from '../engine/chart';
+import type { Profile } from '../engine/profile';
+import { formatPrice, formatUsd } from '../format';
+import { startSplit, type SplitState } from '../state/split';
+import { SPLITS } from '../state/query';
+import { usePanel } from './context';
+
+const BAND_STYLE: BandStyle = {
+  line: 'rgba(226, 232, 240, 0.4)',
+  text: '#cbd5e1',
+  ground: 'rgba(9, 12, 18, 0.72)',
+  font: FONT,
+};
+
+/** Lines at round distances from the price. */
+export function Bands() {
+  const p = usePanel();
+  useEffect(
+    () =>
+      effect(() => {
+        const chart = p.chart.value;
+        return chart?.addLayer(new BandLayer(() => BAND_STYLE));
+      }),
+    [p],
+  );
+  return null;
+}
+
+const SPLIT_TEXT = { side: 'by side', tier: 'by leverage', exchange: 'by exchange' } as const;
+
+function Pain({ profile, decimals }: { profile: Profile; decimals: number }) {
+  const { long, short } = profile.pain;
+  return (
+    <dl class="profile-pain" title="Max pain: the price at which the most of a side would be liquidated at once">
+      {[short, long].map(
+        (point) =>
+          point && (
+            <div key={point.side} class={point.side}>
+              <dt>{point.side === 'short' ? '▲' : '▼'} max pain</dt>
+              <dd>
+                {formatPrice(point.price, decimals)} <span class="muted">{formatUsd(point.usd)}</span>
+              </dd>
+            </div>
+          ),
+      )}
+    </dl>
+  );
+}
+
+/** Over the profile's strip: its split, colors and max pain. */
+export function ProfileHead() {
+  const p = usePanel();
+  const state = useSignal<SplitState>({ kind: 'side' });
+  useEffect(() => startSplit(p, state), [p]);
+  void p.revision.value;
+  const chart = p.chart.value;
+  const profile = chart?.profile;
+  if (!chart || !profile) return null;
+  const { kind } = state.value;
+  return (
+    <div class="profile-head" style={{ left: `${chart.paneSize().width - chart.profileWidth + 2}px` }}>
+      <select
+        aria-label="Profile"
+        value={p.query.value.split}
+        onChange={(event) => {
+          const split = SPLITS.find((one) => one === event.currentTarget.value) ?? 'side';
+          p.set({ split }, 'push');
+        }}
+      >
+        {SPLITS.map((split) => (
+          <option key={split} value={split}>
+            {SPLIT_TEXT[split]}
+          </option>
+        ))}
+      </select>
+      {kind === 'asking' && <p class="muted">loading …</p>}
+      {kind === 'failed' && <p role="alert">could not be loaded: by side</p>}
+      {profile.groups.length > 0 && (
+        <ul class="profile-legend" data-testid="profile-legend">
+          {profile.groups.map((group) => (
+            <li key={group.name}>
+              <i style={{ background: group.color }} />
+              {group.name}
+            </li>
+          ))}
+        </ul>
+      )}
+      <Pain profile={profile} decimals={chart.priceDecimals} />
+    </div>
+  );
+}
