@@ -14,12 +14,15 @@ import { startPage } from './state/page';
 import { startPanels } from './state/panel';
 import { startPrefs } from './state/prefs';
 import { startQuery } from './state/query';
+import { startTheme } from './state/theme';
 import { App } from './ui/App';
 import { startKeys } from './ui/keys';
 import './style.css';
 import './panels.css';
+import './theme.css';
 
 startPrefs();
+startTheme();
 startQuery();
 render(<App />, document.getElementById('app')!);
 startKeys();

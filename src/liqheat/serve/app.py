@@ -78,8 +78,8 @@ def create_app(service: Service, config: Config) -> ASGIApp:
         BuildCache(service.threads, lambda body: body.size, max_bytes=MAX_BODY_BYTES),
     )  # fmt: skip
     routes: list[ControllerRouterHandler] = [
-        health, instruments, heatmap, price_map, bars, column, accuracy, openapi, docs, page,
-        index, socket_route(hub),
+        health, instruments, heatmap, price_map, bars, series, column, accuracy, openapi,
+        docs, page, index, socket_route(hub),
     ]  # fmt: skip
     app = Litestar(
         routes,
@@ -266,6 +266,17 @@ async def bars(request: AppRequest) -> Response[replies.BarsReply]:
     return await _answer(
         request, query, ("bars",), lambda s: s.bars(query),
         lambda found, mode: replies.bars_json(found, query.instrument, mode),
+    )  # fmt: skip
+
+
+@get(f"{API}/series", operation_class=_asks(Query), responses=_PROBLEMS)
+async def series(request: AppRequest) -> Response[replies.SeriesReply]:
+    """Give open interest, funding, volume and realised liquidations by column."""
+    query = _query(request, Query)
+    recorded = await _context(request).service.recorded_key(query)
+    return await _answer(
+        request, query, ("series", recorded), lambda s: s.series(query),
+        lambda build, mode: replies.series_json(build(), query.instrument, mode),
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from liqheat.engine.heatmap import Heatmap, Model, Quality
 from liqheat.errors import BadInputError
 from liqheat.exchanges.base import Mode
+from liqheat.market.events import Completeness
 from liqheat.serve.venues import VenueRow
 from liqheat.serve.wire import encode_picture
 from liqheat.service.coin import CoinHeatmap
@@ -24,6 +25,7 @@ from liqheat.service.history import History
 from liqheat.service.measured import MeasuredPart, measured_parts, measured_whole
 from liqheat.service.picture import Picture, price_scale, scale_top, to_codes
 from liqheat.service.query import Query
+from liqheat.service.series import Series
 from liqheat.study.figures import Rolling
 
 Numbers = list[float | None]
@@ -191,6 +193,30 @@ class BarsReply(msgspec.Struct):
     qty: Numbers
     open_interest_qty: Numbers
     gaps: list[tuple[int, int]]
+
+
+class SeriesReply(msgspec.Struct):
+    """Figures beside the heatmap, one a column of the same window; null: not known.
+
+    ``taker_*`` are of the instruments and bars which tell buys from sells.
+    """
+
+    mode: Mode
+    instrument: str
+    lead: str
+    step_ms: int
+    start_ms: list[int]
+    open_interest_usd: Numbers
+    open_interest_of: list[int]
+    funding_rate: Numbers
+    funding_interval_ms: int | None
+    qty_usd: Numbers
+    taker_buy_usd: Numbers
+    taker_sell_usd: Numbers
+    liquidated_long_usd: Numbers
+    liquidated_short_usd: Numbers
+    liquidations_completeness: Completeness | None
+    notes: list[str]
 
 
 class AccuracyReply(Rolling, kw_only=True):
@@ -365,6 +391,24 @@ def bars_json(history: History, instrument: str, mode: Mode) -> bytes:
             start_ms=history.start_ms.tolist(), end_ms=history.end_ms.tolist(),
             gaps=history.gaps(),
             **{name: numbers(getattr(bars, name)) for name in names},
+        )
+    )  # fmt: skip
+
+
+def series_json(series: Series, instrument: str, mode: Mode) -> bytes:
+    """Return the figures beside a heatmap as parallel arrays."""
+    names = ("open_interest_usd", "qty_usd", "taker_buy_usd", "taker_sell_usd",
+             "liquidated_long_usd", "liquidated_short_usd")  # fmt: skip
+    return msgspec.json.encode(
+        SeriesReply(
+            mode=mode, instrument=instrument, lead=series.lead, step_ms=series.step_ms,
+            start_ms=series.start_ms.tolist(),
+            open_interest_of=series.open_interest_of.tolist(),
+            funding_rate=numbers(series.funding_rate),
+            funding_interval_ms=series.funding_interval_ms,
+            liquidations_completeness=series.liquidations_completeness,
+            notes=list(series.notes),
+            **{name: numbers(np.round(getattr(series, name), 2)) for name in names},
         )
     )  # fmt: skip
 

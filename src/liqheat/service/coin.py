@@ -154,21 +154,21 @@ class CoinHeatmap(Heatmap):
     @property
     def open_interest_usd(self) -> F64:
         """One side's open interest of all members at the column's close [USD]."""
-        return _sum(one.open_interest_usd for one in self.members)
+        return sum_known(one.open_interest_usd for one in self.members)
 
     @property
     def residual_long_usd(self) -> F64:
         """Open interest of all members which no long level explains [USD]."""
-        return _sum(one.residual_long_usd for one in self.members)
+        return sum_known(one.residual_long_usd for one in self.members)
 
     @property
     def residual_short_usd(self) -> F64:
         """Open interest of all members which no short level explains [USD]."""
-        return _sum(one.residual_short_usd for one in self.members)
+        return sum_known(one.residual_short_usd for one in self.members)
 
 
-def _sum(values: Iterable[F64]) -> F64:
-    # What is not known of one is left out of the sum; NaN where nothing is known of any.
+def sum_known(values: Iterable[F64]) -> F64:
+    """Return the sum; what is not known of one is left out, NaN where of none it is known."""
     every = np.stack(list(values))
     known = np.isfinite(every)
     return np.where(known.any(axis=0), np.where(known, every, 0.0).sum(axis=0), np.nan)
@@ -198,15 +198,15 @@ def sum_heatmaps(members: Sequence[Heatmap], notes: Sequence[str] = ()) -> CoinH
     whole = members if len(members) == 1 else _ordered(members)
     own = {one.name: getattr(lead, one.name) for one in dataclasses.fields(Heatmap)}
     close = np.where(np.isfinite(lead.close), lead.close, np.nan)
-    interest = _sum(one.open_interest_usd for one in whole)
+    interest = sum_known(one.open_interest_usd for one in whole)
     for side in ("long", "short"):
         own[f"{side}_usd"] = total(
             (one.instrument.exchange, getattr(one, f"{side}_usd")) for one in whole
         )
-        own[f"outside_{side}_usd"] = _sum(
+        own[f"outside_{side}_usd"] = sum_known(
             getattr(one, f"outside_{side}_usd") for one in whole
         )
-        residual = _sum(getattr(one, f"residual_{side}_usd") for one in whole)
+        residual = sum_known(getattr(one, f"residual_{side}_usd") for one in whole)
         own[f"level_{side}_qty"] = (interest - residual) / close
     own |= {
         "instrument": _instrument_of(lead.instrument),

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from liqheat.engine.heatmap import Heatmap
 from liqheat.errors import BadInputError, UnavailableError
 from liqheat.exchanges.base import Mode
-from liqheat.market.events import Liquidation, from_row
+from liqheat.market.events import Liquidation
 from liqheat.market.units import RANGE_MS
 from liqheat.service.cache import BuildCache
 from liqheat.service.coin import chosen_exchanges
@@ -34,6 +34,8 @@ from liqheat.service.live import LiveView
 from liqheat.service.measured import kept_bytes, read_told
 from liqheat.service.picture import Delta
 from liqheat.service.query import Query
+from liqheat.service.recorded import Recording, liquidations_of
+from liqheat.service.series import Series, build_series
 from liqheat.service.tape import MAX_LIQUIDATIONS, Tape
 from liqheat.service.window import (
     Member,
@@ -290,9 +292,39 @@ class Maps:
             lambda: entry.feed.store.read("liquidations", entry.name, start_ms, until)
         )
         largest = np.argsort(-table["notional_usd"].to_numpy())[:MAX_LIQUIDATIONS]
-        kept = table.take(np.sort(largest)).to_pylist()
-        stored = [cast(Liquidation, from_row("liquidations", row)) for row in kept]
+        stored = liquidations_of(table.take(np.sort(largest)))
         return [*stored, *(row for row in live if row.event_ms >= start_ms)]
+
+    def recording(self, entry: Entry) -> Recording:
+        """Return what is recorded of an instrument, to be read in a thread."""
+        source, tape = entry.source, self.market(entry.name).tape
+        exchange = source.exchange if source else None
+        return Recording(
+            entry.feed.store, entry.stored, tape.copy(), tuple(tape.liquidations),
+            source is not None, exchange.coverage.liquidations if exchange else None,
+        )  # fmt: skip
+
+    async def recorded_key(self, query: Query) -> Hashable:
+        """Return a key that is equal as long as what is recorded of a query is."""
+        return tuple(
+            (one.name, self.market(one.name).taken, *one.stored.spans.values())
+            for one in await self.members(query)
+        )
+
+    async def series(self, query: Query) -> Callable[[], Series]:
+        """Return what builds the figures beside a query's heatmap, in a thread.
+
+        Raises
+        ------
+        BadInputError, UnavailableError
+            As ``members``.
+        """
+        query, entries = base_of(query), await self.members(query)
+        recordings = [self.recording(one) for one in entries if one.bars is not None]
+        if not recordings:
+            raise UnavailableError(f"{query.instrument}: no bars are stored yet")
+        coin = self.catalogue.is_coin(query.instrument)
+        return lambda: build_series(query, recordings, coin=coin)
 
     def loader(self, query: Query, entry: Entry) -> Callable[[], Member]:
         """Return what loads an instrument's bars for a query, stored and live, in a thread."""

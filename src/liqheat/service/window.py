@@ -151,6 +151,7 @@ def load_for(
     query: Query,
     end_ms: int,
     extend: Callable[[History], History] | None = None,
+    warmup_ms: int = WARMUP_MS,
 ) -> History:
     """Return the bars of a query's window and its warm-up, the finest there are each time.
 
@@ -164,6 +165,8 @@ def load_for(
         End of the stored bars.
     extend : callable, optional
         Adds bars which are newer than the store.
+    warmup_ms : int
+        How long before the window the bars begin.
 
     Raises
     ------
@@ -171,7 +174,7 @@ def load_for(
         There are none.
     """
     end = end_ms if query.as_of_ms is None else query.as_of_ms
-    start = end - RANGE_MS[query.range] - DAY_MS - WARMUP_MS
+    start = end - RANGE_MS[query.range] - DAY_MS - warmup_ms
     history = merge(store.load_pieces(query.instrument, start, query.as_of_ms))
     if extend is not None:
         history = extend(history)

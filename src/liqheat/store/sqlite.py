@@ -206,18 +206,15 @@ class Store:
     # -- reading -----------------------------------------------------------------------
 
     def read(
-        self,
-        kind: str,
-        instrument: str,
-        start_ms: int | None = None,
-        end_ms: int | None = None,
-        *,
-        interval_ms: int | None = None,
-    ) -> pa.Table:
+        self, kind: str, instrument: str, start_ms: int | None = None,
+        end_ms: int | None = None, *, interval_ms: int | None = None,
+        columns: tuple[str, ...] | None = None,
+    ) -> pa.Table:  # fmt: skip
         """Return the rows of ``[start_ms, end_ms)`` in the kind's schema, sorted by key.
 
         ``interval_ms`` is for bars; None picks the finest interval covering the range (see
-        ``views.finest_covering``). Gaps are those which overlap the range.
+        ``views.finest_covering``). Gaps are those which overlap the range. With ``columns``
+        only these are read.
         """
         if kind not in KINDS:
             conform(kind, pa.table({}))
@@ -225,8 +222,8 @@ class Store:
             if kind == "bars" and interval_ms is None:
                 span = finest_covering(_spans(cursor, kind, instrument), start_ms, end_ms)
                 interval_ms = span.interval_ms if span else 0
-            columns = tuple(KINDS[kind].schema.names)
-            return _select(cursor, kind, columns, instrument, start_ms, end_ms, interval_ms)
+            names = columns or tuple(KINDS[kind].schema.names)
+            return _select(cursor, kind, names, instrument, start_ms, end_ms, interval_ms)
 
     def load_bars(
         self,

@@ -14,6 +14,8 @@ import {
   PriceScaleMode,
   createChart,
   type CandlestickData,
+  type CandlestickStyleOptions,
+  type SeriesOptionsCommon,
   type IChartApi,
   type ISeriesApi,
   type Logical,
@@ -35,19 +37,7 @@ import type { Profile } from './profile';
 import type { ProfileStyle } from './strip';
 import { FULL_ROOM, roomAround, type Room } from './room';
 import type { Bubble, Tape } from './tape';
-
-export const COLORS = {
-  background: '#07090d',
-  text: '#98a2b3',
-  grid: 'rgba(148, 163, 184, 0.07)',
-  border: '#1b2230',
-  crosshair: 'rgba(226, 232, 240, 0.55)',
-  label: '#2a3446',
-  up: '#f8fafc',
-  down: '#ff4d8d',
-  long: '#56b4f9',
-  short: '#ff9f43',
-} as const;
+import { chartTheme, type ChartTheme } from './theme';
 
 export const FONT =
   "Inter, 'Segoe UI Variable', 'Segoe UI', system-ui, -apple-system, Roboto, 'Helvetica Neue', sans-serif";
@@ -69,6 +59,8 @@ export interface ChartEvents {
   readonly onAtLive: (atLive: boolean) => void;
   /** The time in sight changed [ms]; only while there are columns. */
   readonly onTimeRange: (fromMs: number, toMs: number) => void;
+  /** Where the profile's strip begins on the pane [CSS px]; null when there is none. */
+  readonly onLayout: (profileLeft: number | null) => void;
   readonly onPaint: () => void;
 }
 
@@ -84,7 +76,7 @@ export class HeatChart {
   private readonly heatLayer: HeatLayer;
   private readonly profileLayer: ProfileLayer;
   private readonly bubbleLayer: BubbleLayer;
-  private readonly pinLayer = new PinLayer();
+  private readonly pinLayer: PinLayer;
   /** Layers which come and go. */
   private readonly guests = new Set<GuestLayer>();
   private matrix: HeatMatrix | null = null;
@@ -94,6 +86,7 @@ export class HeatChart {
   private side: Side | null = null;
   private cursor: Cursor | null = null;
   private room: Room = FULL_ROOM;
+  private theme: ChartTheme = chartTheme('dark', 'viridis');
 
   constructor(
     private readonly container: HTMLElement,
@@ -105,20 +98,17 @@ export class HeatChart {
     this.chart = createChart(container, this.options());
     this.heat = new Heat(container, () => this.heatLayer?.requestUpdate(), renderer);
     this.series = this.chart.addSeries(CandlestickSeries, {
-      upColor: COLORS.up,
-      downColor: COLORS.down,
-      wickUpColor: COLORS.up,
-      wickDownColor: COLORS.down,
-      borderVisible: false,
-      priceLineColor: '#e2e8f0',
+      ...this.candleColors(),
       priceLineStyle: LineStyle.Dotted,
       autoscaleInfoProvider: (original: () => ReturnType<typeof this.autoscale>) =>
         this.autoscale(original()),
     });
-    this.heatLayer = new HeatLayer(this.heat, events.onPaint);
-    this.profileLayer = new ProfileLayer(() => PROFILE_STYLE);
+    const theme = (): ChartTheme => this.theme;
+    this.heatLayer = new HeatLayer(this.heat, theme, events.onPaint);
+    this.profileLayer = new ProfileLayer(() => this.profileStyle());
     this.series.attachPrimitive(this.heatLayer);
-    this.bubbleLayer = new BubbleLayer(tape, BUBBLE_STYLE);
+    this.bubbleLayer = new BubbleLayer(tape, theme);
+    this.pinLayer = new PinLayer(theme);
     this.series.attachPrimitive(this.bubbleLayer);
     this.series.attachPrimitive(this.profileLayer);
     this.series.attachPrimitive(this.pinLayer);
@@ -160,6 +150,14 @@ export class HeatChart {
     this.heatLayer.requestUpdate();
   }
 
+  /** Other colors for all that is not heat; the heat's are in the table. */
+  setTheme(theme: ChartTheme): void {
+    this.theme = theme;
+    this.chart.applyOptions(this.colorOptions());
+    this.series.applyOptions(this.candleColors());
+    this.heatLayer.requestUpdate(); // the layers share one repaint
+  }
+
   /** A column was appended or rewritten: heat and candle go into the same repaint. */
   columnChanged(column: number, scrolled: boolean): void {
     if (!this.matrix) return;
@@ -199,8 +197,8 @@ export class HeatChart {
     return this.profileLayer.shown;
   }
 
-  get profileWidth(): number {
-    return PROFILE_WIDTH;
+  get colors(): ChartTheme {
+    return this.theme;
   }
 
   /** The profile under a point of the pane [CSS px]; null outside of its strip. */
@@ -362,33 +360,65 @@ export class HeatChart {
   }
 
   private options(): Parameters<typeof createChart>[1] {
+    const { layout, crosshair, rightPriceScale, ...colors } = this.colorOptions();
     return {
+      ...colors,
       autoSize: true,
       layout: {
+        ...layout,
         // The container has the color: the heat may lie under the chart.
         background: { type: ColorType.Solid, color: 'transparent' },
-        textColor: COLORS.text,
         fontFamily: FONT,
         fontSize: 11,
         attributionLogo: true,
       },
-      grid: { vertLines: { color: COLORS.grid }, horzLines: { color: COLORS.grid } },
-      crosshair: {
-        mode: CrosshairMode.Normal,
-        vertLine: { color: COLORS.crosshair, labelBackgroundColor: COLORS.label },
-        horzLine: { color: COLORS.crosshair, labelBackgroundColor: COLORS.label },
+      crosshair: { ...crosshair, mode: CrosshairMode.Normal },
+      rightPriceScale: {
+        ...rightPriceScale,
+        scaleMargins: { top: 0, bottom: 0 },
+        ensureEdgeTickMarksVisible: true,
       },
-      rightPriceScale: { borderColor: COLORS.border, scaleMargins: { top: 0, bottom: 0 }, ensureEdgeTickMarksVisible: true },
       kineticScroll: { touch: !this.reducedMotion, mouse: false },
       ...this.timeOptions(),
     };
+  }
+
+  private colorOptions(): NonNullable<Parameters<typeof createChart>[1]> {
+    const { text, grid, border, crosshair, label } = this.theme;
+    const line = { color: crosshair, labelBackgroundColor: label };
+    return {
+      layout: { textColor: text },
+      grid: { vertLines: { color: grid }, horzLines: { color: grid } },
+      crosshair: { vertLine: line, horzLine: line },
+      rightPriceScale: { borderColor: border },
+      timeScale: { borderColor: border },
+    };
+  }
+
+  /** Of a candle too narrow for a body the border is drawn: it carries the color. */
+  private candleColors(): Partial<CandlestickStyleOptions & SeriesOptionsCommon> {
+    const { up, down, upBody } = this.theme.candles;
+    return {
+      upColor: upBody,
+      downColor: down,
+      wickUpColor: up,
+      wickDownColor: down,
+      borderVisible: upBody !== up,
+      borderUpColor: up,
+      borderDownColor: down,
+      priceLineColor: this.theme.priceLine,
+    };
+  }
+
+  private profileStyle(): ProfileStyle {
+    return { ...this.theme, width: PROFILE_WIDTH, background: this.theme.veil, font: FONT };
   }
 
   private timeOptions(): NonNullable<Parameters<typeof createChart>[1]> {
     return {
       localization: { timeFormatter: (time: Time) => formatTime((time as number) * 1000, this.zone) },
       timeScale: {
-        borderColor: COLORS.border,
+        borderColor: this.theme.border,
         timeVisible: true,
         secondsVisible: false,
         minBarSpacing: 0.05,
@@ -425,6 +455,7 @@ export class HeatChart {
   private layoutProfile(): void {
     this.profileLayer.visible =
       this.profileWanted && this.container.clientWidth >= PROFILE_MIN_PANE;
+    this.events.onLayout(this.profileLayer.visible ? this.paneSize().width - PROFILE_WIDTH : null);
     this.chart.applyOptions({ timeScale: { rightOffsetPixels: this.reserved() } });
     this.profileLayer.requestUpdate();
   }
@@ -466,15 +497,3 @@ export class HeatChart {
     this.events.onCursor(this.cursor);
   }
 }
-
-const BUBBLE_STYLE = { long: '#8fd0ff', short: '#ffb870', edge: 'rgba(4, 6, 10, 0.85)' } as const;
-
-const PROFILE_STYLE: ProfileStyle = {
-  width: PROFILE_WIDTH,
-  long: COLORS.long,
-  short: COLORS.short,
-  background: 'rgba(9, 12, 18, 0.92)',
-  border: COLORS.border,
-  text: COLORS.text,
-  font: FONT,
-};

@@ -8,14 +8,16 @@ import type { HeatMatrix } from './matrix';
 import { buildProfile, type Profile } from './profile';
 import { drawProfile, type ProfileStyle } from './strip';
 import { groupOf, type Bubble, type Tape } from './tape';
+import type { ChartTheme } from './theme';
 
 /** Heat under the candles; steps without data are hatched. */
 export class HeatLayer extends Layer {
   private matrix: HeatMatrix | null = null;
-  private hatch: CanvasPattern | null = null;
+  private hatch: { readonly line: string; readonly pattern: CanvasPattern } | null = null;
 
   constructor(
     private readonly renderer: HeatRenderer,
+    private readonly theme: () => ChartTheme,
     private readonly onPaint: () => void,
   ) {
     super('bottom');
@@ -48,21 +50,23 @@ export class HeatLayer extends Layer {
   }
 
   private pattern(context: CanvasRenderingContext2D): CanvasPattern {
-    if (this.hatch) return this.hatch;
+    const { fill, line } = this.theme().hatch;
+    if (this.hatch?.line === line) return this.hatch.pattern;
     const size = 8;
     const canvas = document.createElement('canvas');
     canvas.width = canvas.height = size;
     const c = canvas.getContext('2d')!;
-    c.fillStyle = 'rgba(130, 140, 160, 0.10)';
+    c.fillStyle = fill;
     c.fillRect(0, 0, size, size);
-    c.strokeStyle = 'rgba(170, 180, 200, 0.28)';
+    c.strokeStyle = line;
     c.beginPath();
     for (const shift of [-size, 0, size]) {
       c.moveTo(shift, size);
       c.lineTo(shift + size, 0);
     }
     c.stroke();
-    return (this.hatch = context.createPattern(canvas, 'repeat')!);
+    this.hatch = { line, pattern: context.createPattern(canvas, 'repeat')! };
+    return this.hatch.pattern;
   }
 }
 
@@ -80,8 +84,12 @@ export class ProfileLayer extends Layer {
   }
 
   setMatrix(matrix: HeatMatrix | null): void {
+    const before = this.matrix?.grid;
+    const now = matrix?.grid;
+    // On the same prices the split stays until the next one comes.
+    if (before?.bins !== now?.bins || before?.pLo !== now?.pLo || before?.pStep !== now?.pStep) this.split = null;
     this.matrix = matrix;
-    this.profile = this.split = null;
+    this.profile = null;
   }
 
   /** Columns changed. */
@@ -109,12 +117,6 @@ export class ProfileLayer extends Layer {
   }
 }
 
-export interface BubbleStyle {
-  readonly long: string;
-  readonly short: string;
-  readonly edge: string;
-}
-
 /** Side of the cells which bubbles are summed over, and their radii [CSS px]. */
 const BUBBLE_CELL = 14;
 const BUBBLE_RADIUS = [2, 11] as const;
@@ -136,7 +138,7 @@ export class BubbleLayer extends Layer {
 
   constructor(
     private readonly tape: Tape,
-    private readonly style: BubbleStyle,
+    private readonly theme: () => ChartTheme,
   ) {
     super('normal');
   }
@@ -181,6 +183,7 @@ export class BubbleLayer extends Layer {
   }
 
   private draw({ context, horizontalPixelRatio: ratio }: Scope, side: 'long' | 'short'): void {
+    const style = this.theme().bubbles;
     context.beginPath();
     for (const { x, y, r, bubble } of this.marks) {
       if (bubble.side !== side) continue;
@@ -192,10 +195,10 @@ export class BubbleLayer extends Layer {
     }
     context.lineWidth = 2 * ratio;
     context.lineJoin = 'round';
-    context.strokeStyle = this.style.edge;
+    context.strokeStyle = style.edge;
     context.stroke();
     context.globalAlpha = 0.85;
-    context.fillStyle = this.style[side];
+    context.fillStyle = style[side];
     context.fill();
     context.globalAlpha = 1;
   }
@@ -206,7 +209,7 @@ export class PinLayer extends Layer {
   pin: { readonly timeMs: number; readonly price: number } | null = null;
   private matrix: HeatMatrix | null = null;
 
-  constructor() {
+  constructor(private readonly theme: () => ChartTheme) {
     super('normal');
   }
 
@@ -222,13 +225,14 @@ export class PinLayer extends Layer {
     const y = view.yOf(this.pin.price);
     const r = 5 * scope.horizontalPixelRatio;
     const { context } = scope;
+    const { pin } = this.theme();
     context.beginPath();
     context.arc(x, y, r, 0, 2 * Math.PI);
     context.lineWidth = 3 * scope.horizontalPixelRatio;
-    context.strokeStyle = 'rgba(6, 8, 12, 0.9)';
+    context.strokeStyle = pin.halo;
     context.stroke();
     context.lineWidth = 1.5 * scope.horizontalPixelRatio;
-    context.strokeStyle = '#ffffff';
+    context.strokeStyle = pin.ring;
     context.stroke();
   }
 }

@@ -16,6 +16,9 @@ export interface ProfileStyle {
   readonly width: number;
   readonly long: string;
   readonly short: string;
+  /** Of the bars. */
+  readonly longBar: string;
+  readonly shortBar: string;
   readonly background: string;
   readonly border: string;
   readonly text: string;
@@ -69,8 +72,8 @@ interface Pile {
 function piles({ first, last }: Frame, { usd, split, groups }: Profile, style: ProfileStyle): Pile[] {
   if (groups.length > 0) return groups.map((group) => ({ ...group, from: first, to: last }));
   return [
-    { color: style.long, usd, from: first, to: Math.min(last, split - 1) },
-    { color: style.short, usd, from: Math.max(first, split), to: last },
+    { color: style.longBar, usd, from: first, to: Math.min(last, split - 1) },
+    { color: style.shortBar, usd, from: Math.max(first, split), to: last },
   ];
 }
 
@@ -87,7 +90,7 @@ function drawBars(
   // A hairline between bars keeps neighbors apart, once every bar has room for one.
   const gap = (y[first] - y[last + 1]) / (last + 1 - first) >= 5 ? 1 : 0;
   const piled = new Float64Array(profile.usd.length);
-  context.globalAlpha = profile.groups.length > 0 ? 0.9 : 0.72;
+  context.globalAlpha = profile.groups.length > 0 ? 0.9 : 1;
   for (const { color, usd, from, to } of piles(frame, profile, style)) {
     context.beginPath();
     for (let p = from; p <= to; p++) {

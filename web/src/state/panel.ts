@@ -27,6 +27,7 @@ import {
   type Choices,
   type Query,
 } from './query';
+import { theme } from './theme';
 
 export interface Pin {
   readonly timeMs: number;
@@ -41,6 +42,8 @@ export class Panel extends Live {
   readonly cursor = signal<Cursor | null>(null);
   readonly pin = signal<Pin | null>(null);
   readonly atLive = signal(true);
+  /** Where the profile's strip begins [CSS px]; null when there is none. */
+  readonly profileLeft = signal<number | null>(null);
   /** The exact figures under a resting cursor. */
   readonly exact = signal<Exact | null>(null);
   /** The same of the pinned cell. */
@@ -59,7 +62,8 @@ export class Panel extends Live {
     const lookKey = computed(() => {
       const { transfer, palette, lo, hi } = this.query.value;
       const window = { transfer, lo: lo ?? this.autoLow.value, hi };
-      return JSON.stringify({ ...window, palette, gamma: contrast(window, this.typical.value) });
+      const gamma = contrast(window, this.typical.value);
+      return JSON.stringify({ ...window, palette, theme: theme.value, gamma });
     });
     this.look = computed(() => JSON.parse(lookKey.value) as Look);
     this.lut = computed(() => {

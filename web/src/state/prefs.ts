@@ -2,18 +2,24 @@
 
 import { signal } from '@preact/signals';
 
+export const THEME_CHOICES = ['dark', 'light', 'system'] as const;
+export type ThemeChoice = (typeof THEME_CHOICES)[number];
+
 export interface Prefs {
   /** Single-key shortcuts (WCAG 2.1.4 asks for a switch). */
   readonly keys: boolean;
   readonly lastSymbol: string;
+  readonly theme: ThemeChoice;
 }
 
 const STORE = 'liqheat.prefs';
-const DEFAULT_PREFS: Prefs = { keys: true, lastSymbol: '' };
+const DEFAULT_PREFS: Prefs = { keys: true, lastSymbol: '', theme: 'dark' };
 
 function read(): Prefs {
   try {
-    return { ...DEFAULT_PREFS, ...(JSON.parse(localStorage.getItem(STORE) ?? '{}') as object) };
+    const kept = JSON.parse(localStorage.getItem(STORE) ?? '{}') as Partial<Prefs>;
+    const theme = THEME_CHOICES.find((choice) => choice === kept.theme) ?? DEFAULT_PREFS.theme;
+    return { ...DEFAULT_PREFS, ...kept, theme };
   } catch {
     return DEFAULT_PREFS;
   }

@@ -13,6 +13,7 @@ import { buildSplit, type SplitBy } from '../engine/split';
 import { parametersOf } from '../net/api';
 import { fetchMap, type MapReply } from '../net/map';
 import type { Panel } from './panel';
+import { theme } from './theme';
 
 const POLL_MS = 5000;
 
@@ -82,7 +83,7 @@ export function startSplit(panel: Panel, state: Signal<SplitState>): () => void 
       return;
     }
     state.value = { kind: 'asking' };
-    const poll = new Poll(panel, matrix, by, 'dark', state);
+    const poll = new Poll(panel, matrix, by, theme.value, state);
     void poll.ask();
     let { width } = matrix;
     const unhear = panel.onChange(() => {

@@ -3,23 +3,17 @@
  * the profile (what it is split by, its legend, the max pain). A chunk of its own.
  */
 
-import { effect, useSignal } from '@preact/signals';
-import { useEffect } from 'preact/hooks';
+import { effect, signal } from '@preact/signals';
+import { useEffect, useState } from 'preact/hooks';
 
-import { BandLayer, type BandStyle } from '../engine/bands';
+import '../aids.css';
+import { BandLayer } from '../engine/bands';
 import { FONT } from '../engine/chart';
 import type { Profile } from '../engine/profile';
 import { formatPrice, formatUsd } from '../format';
 import { startSplit, type SplitState } from '../state/split';
 import { SPLITS } from '../state/query';
 import { usePanel } from './context';
-
-const BAND_STYLE: BandStyle = {
-  line: 'rgba(226, 232, 240, 0.4)',
-  text: '#cbd5e1',
-  ground: 'rgba(9, 12, 18, 0.72)',
-  font: FONT,
-};
 
 /** Lines at round distances from the price. */
 export function Bands() {
@@ -28,7 +22,7 @@ export function Bands() {
     () =>
       effect(() => {
         const chart = p.chart.value;
-        return chart?.addLayer(new BandLayer(() => BAND_STYLE));
+        return chart?.addLayer(new BandLayer(() => ({ ...chart.colors.bands, font: FONT })));
       }),
     [p],
   );
@@ -59,15 +53,16 @@ function Pain({ profile, decimals }: { profile: Profile; decimals: number }) {
 /** Over the profile's strip: its split, colors and max pain. */
 export function ProfileHead() {
   const p = usePanel();
-  const state = useSignal<SplitState>({ kind: 'side' });
+  const [state] = useState(() => signal<SplitState>({ kind: 'side' }));
   useEffect(() => startSplit(p, state), [p]);
   void p.revision.value;
   const chart = p.chart.value;
-  const profile = chart?.profile;
+  const left = p.profileLeft.value;
+  const profile = left === null ? null : chart?.profile;
   if (!chart || !profile) return null;
   const { kind } = state.value;
   return (
-    <div class="profile-head" style={{ left: `${chart.paneSize().width - chart.profileWidth + 2}px` }}>
+    <div class="profile-head" style={{ left: `${left! + 2}px` }}>
       <select
         aria-label="Profile"
         value={p.query.value.split}

@@ -5,6 +5,7 @@ import { useEffect, useRef } from 'preact/hooks';
 
 import { HeatChart } from '../engine/chart';
 import type { HeatKind } from '../engine/heat';
+import { chartTheme } from '../engine/theme';
 import { splitSymbol } from '../format';
 import { lead, linkCursor, linkTime, take } from '../state/linked';
 import { announcement } from '../state/page';
@@ -42,6 +43,7 @@ function wire(engine: HeatChart, p: Panel): () => void {
       fitted = m ? key : null;
     }),
     effect(() => engine.setLut(p.lut.value)),
+    effect(() => engine.setTheme(chartTheme(p.look.value.theme, p.look.value.palette))),
     effect(() => engine.setZone(p.query.value.zone)),
     effect(() => engine.setLogPrice(p.query.value.logPrice)),
     effect(() => engine.setProfile(p.query.value.profile)),
@@ -84,6 +86,7 @@ function useChart(p: Panel) {
         onClick: () => (p.pin.value ? (p.pin.value = null) : p.pinCursor()),
         onAtLive: (live) => (p.atLive.value = live),
         onTimeRange: (fromMs, toMs) => linkTime(p, fromMs, toMs),
+        onLayout: (left) => (p.profileLeft.value = left),
         onPaint: markFirstPicture,
       },
       reduced,

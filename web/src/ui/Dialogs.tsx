@@ -61,6 +61,7 @@ const KEYS: readonly (readonly [string, string])[] = [
   ['[  ]', 'threshold down, up'],
   ['L', 'logarithmic price axis'],
   ['R', 'realised liquidations on the chart'],
+  ['B', 'distance bands: ±1, 2, 5, 10 % from the price'],
   ['T', 'largest levels as a table'],
   ['C', 'another panel beside this one'],
   ['← → ↑ ↓', 'move the cursor (Shift: ten at once)'],

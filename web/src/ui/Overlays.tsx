@@ -1,7 +1,10 @@
 /** Everything that opens over the page; a chunk of its own, fetched once the picture stands. */
 
+import '../aids.css';
 import { Compare } from './Compare';
 import { About, Help, Levels } from './Dialogs';
+import { ExchangeDialog } from './ExchangeDialog';
+import { Leverage } from './Leverage';
 import { Sheet } from './Sheet';
 import { SymbolPicker } from './SymbolPicker';
 
@@ -12,6 +15,8 @@ export function Overlays() {
       <Sheet />
       <Levels />
       <Compare />
+      <Leverage />
+      <ExchangeDialog />
       <Help />
       <About />
     </>

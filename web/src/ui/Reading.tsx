@@ -5,6 +5,7 @@
 
 import { useEffect, useState } from 'preact/hooks';
 
+import '../aids.css';
 import { agreement, agreementText, clusterAt, type ExchangePart } from '../engine/agreement';
 import { exchangeColors } from '../engine/groups';
 import type { HeatMatrix } from '../engine/matrix';
@@ -13,6 +14,7 @@ import { exchangesAt, groupsAt, originAt, type Share } from '../engine/reading';
 import { formatAge, formatPercent, formatPrice, formatUsd } from '../format';
 import { askCoin, coinOf } from '../state/agree';
 import type { Exact } from '../state/exact';
+import { theme } from '../state/theme';
 import { usePanel } from './context';
 import { SIDE_TEXT } from './Tooltip';
 
@@ -122,7 +124,7 @@ export function CellReading({ sure, m }: { sure: Exact; m: HeatMatrix }) {
     <>
       <Origin sure={sure} />
       {coin && rows.length > 0 && (
-        <Shares rows={rows} colors={exchangeColors(rows.map((row) => row.name), 'dark')} label="By exchange" />
+        <Shares rows={rows} colors={exchangeColors(rows.map((row) => row.name), theme.value)} label="By exchange" />
       )}
       <Agreement sure={sure} m={m} />
     </>

@@ -3,7 +3,10 @@
 import { dialog } from '../state/page';
 import { usePanel } from './context';
 import {
+  BandsToggle,
+  LeverageButton,
   LogPriceToggle,
+  MixtureChip,
   ModelControl,
   ModelLine,
   PaletteControl,
@@ -12,6 +15,7 @@ import {
   RealisedToggle,
   ResetButton,
   ScaleControl,
+  SideControl,
   StepControl,
   ZoneToggle,
 } from './controls';
@@ -36,6 +40,12 @@ export function Sheet() {
       <h3>Model</h3>
       <ModelControl />
       <ModelLine />
+      <div class="row">
+        <LeverageButton />
+        <MixtureChip />
+      </div>
+      <h3>Side</h3>
+      <SideControl />
       <h3>Range and step</h3>
       <RangeControl />
       <StepControl />
@@ -49,6 +59,7 @@ export function Sheet() {
         <LogPriceToggle />
         <ZoneToggle />
         <ProfileToggle />
+        <BandsToggle />
         <RealisedToggle />
         <ResetButton />
       </div>

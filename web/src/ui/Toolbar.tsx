@@ -5,14 +5,19 @@ import { dialog, type DialogName } from '../state/page';
 import { RANGES } from '../state/query';
 import { usePanel } from './context';
 import {
+  BandsToggle,
+  ExchangesButton,
+  LeverageButton,
   LiveButton,
   LogPriceToggle,
+  MixtureChip,
   ModelControl,
   ModelLine,
   RangeControl,
   RealisedToggle,
   ResetButton,
   ScaleControl,
+  SideControl,
   StepControl,
   ZoneToggle,
 } from './controls';
@@ -88,6 +93,7 @@ export function Toolbar() {
           <LiveButton />
           <ResetButton />
           <LogPriceToggle />
+          <BandsToggle />
           <ZoneToggle />
         </span>
         <IconButton label="Compare side by side (C)" name="compare">
@@ -107,8 +113,12 @@ export function Toolbar() {
         <RangeControl />
         <StepControl />
         <ModelControl />
+        <MixtureChip />
+        <LeverageButton />
+        <ExchangesButton />
         <ModelLine />
         <span class="spacer" />
+        <SideControl />
         <RealisedToggle />
         <ScaleControl />
       </div>

@@ -6,10 +6,12 @@ import {
   MODELS,
   PALETTES,
   RANGES,
+  SIDES,
   STEPS,
   TRANSFERS,
   type Model,
 } from '../state/query';
+import { dialog } from '../state/page';
 import { formatStep } from '../format';
 import { zoneLabel } from '../engine/axis';
 import { usePanel } from './context';
@@ -121,6 +123,7 @@ export function ModelLine() {
   const auto = p.query.value.model === 'auto' && used !== undefined && used !== 'auto';
   return (
     <span class="model-line">
+      {p.query.value.mixture !== '' && 'Own mixture of leverage. '}
       {auto ? `${MODEL_TEXT[used].name}. ${MODEL_TEXT[used].line}` : MODEL_TEXT[p.query.value.model].line}
     </span>
   );
@@ -226,6 +229,99 @@ export function RealisedToggle() {
     >
       Liquidations
     </Toggle>
+  );
+}
+
+export function BandsToggle() {
+  const p = usePanel();
+  const on = p.query.value.bands;
+  return (
+    <Toggle
+      on={on}
+      name="bands"
+      title="Lines at ±1, 2, 5 and 10 % from the last price (B)"
+      onToggle={() => p.set({ bands: !on }, 'push')}
+    >
+      ± %
+    </Toggle>
+  );
+}
+
+const SIDE_TITLE = {
+  both: 'Longs and shorts',
+  long: 'Draw long levels only',
+  short: 'Draw short levels only',
+} as const;
+const SIDE_NAME = { both: 'Both', long: '▼ Longs', short: '▲ Shorts' } as const;
+
+export function SideControl() {
+  const p = usePanel();
+  return (
+    <Segments
+      label="Side"
+      options={SIDES}
+      value={p.query.value.side}
+      onChoose={(side) => p.set({ side }, 'push')}
+      text={(side) => SIDE_NAME[side]}
+      title={(side) => SIDE_TITLE[side]}
+    />
+  );
+}
+
+/** Opens the tiers and the mixture; says when they are not the model's. */
+export function LeverageButton() {
+  const { tiers, mixture } = usePanel().query.value;
+  const n = tiers === '' ? '' : ` · ${tiers.split(',').length} of 5`;
+  return (
+    <button
+      type="button"
+      class="button"
+      data-name="leverage"
+      aria-haspopup="dialog"
+      aria-pressed={tiers !== '' || mixture !== ''}
+      title="Tiers of leverage drawn, and your own mixture"
+      onClick={() => (dialog.value = 'leverage')}
+    >
+      Leverage{n}
+    </button>
+  );
+}
+
+/** Stands beside the model while its mixture is not its own; one click takes it back. */
+export function MixtureChip() {
+  const p = usePanel();
+  const { mixture } = p.query.value;
+  if (mixture === '') return null;
+  return (
+    <button
+      type="button"
+      class="button own"
+      data-name="own-mixture"
+      title={`Own mixture of leverage (${mixture}): click for the model's own`}
+      onClick={() => p.set({ mixture: '' }, 'push')}
+    >
+      own mixture ×
+    </button>
+  );
+}
+
+export function ExchangesButton() {
+  const p = usePanel();
+  if (!p.isCoin.value) return null;
+  const held = (p.status.value?.exchanges ?? []).filter((row) => row.age_ms !== null);
+  const shown = held.filter((row) => row.included !== false);
+  return (
+    <button
+      type="button"
+      class="button"
+      data-name="exchanges"
+      aria-haspopup="dialog"
+      aria-pressed={shown.length < held.length}
+      title="Which exchanges are added up"
+      onClick={() => (dialog.value = 'exchanges')}
+    >
+      Exchanges · {shown.length === held.length ? `all ${held.length}` : `${shown.length} of ${held.length}`}
+    </button>
   );
 }
 

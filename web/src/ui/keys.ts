@@ -61,6 +61,7 @@ const SINGLE: Record<string, Action> = {
   m: () => choose(nextModel),
   l: () => choose(({ logPrice }) => ({ logPrice: !logPrice })),
   r: () => choose(({ realised }) => ({ realised: !realised })),
+  b: () => choose(({ bands }) => ({ bands: !bands })),
   t: () => (dialog.value = 'levels'),
   c: () => (dialog.value = 'compare'),
   '[': () => nudgeThreshold(-1),
