@@ -17,8 +17,8 @@ import { lazy } from './lazy';
 import { Legend } from './Legend';
 import { Banners, Busy, ModeBadge, Overlay, Watermark } from './States';
 import { CAPTION } from './StatusBar';
-import { PinnedTooltip, Tooltip } from './Tooltip';
 
+const Tooltips = lazy(() => import('./Tooltip').then((m) => m.Tooltips));
 const Bands = lazy(() => import('./Aids').then((m) => m.Bands));
 const ProfileHead = lazy(() => import('./Aids').then((m) => m.ProfileHead));
 
@@ -171,8 +171,7 @@ export function ChartView() {
         <Overlay />
         <Busy />
         <Banners />
-        <Tooltip />
-        <PinnedTooltip />
+        {p.matrix.value && <Tooltips />}
       </div>
       <figcaption class="sr">
         {name}. {CAPTION}

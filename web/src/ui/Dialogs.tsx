@@ -8,7 +8,7 @@ import { usePanel } from './context';
 import { ProfileToggle, PaletteControl } from './controls';
 import { Dialog } from './Dialog';
 import { CAPTION } from './StatusBar';
-import { SIDE_TEXT } from './Tooltip';
+import { SIDE_TEXT } from './words';
 
 export function About() {
   const p = usePanel();

@@ -1,6 +1,6 @@
 /**
  * What stands at the cursor, in detail: measured or modelled, on which exchanges, and whether
- * they agree; and the reading of the profile. A chunk of its own: needed once a cursor rests.
+ * they agree; and the reading of the profile.
  */
 
 import { useEffect, useState } from 'preact/hooks';
@@ -16,7 +16,7 @@ import { askCoin, coinOf } from '../state/agree';
 import type { Exact } from '../state/exact';
 import { theme } from '../state/theme';
 import { usePanel } from './context';
-import { SIDE_TEXT } from './Tooltip';
+import { SIDE_TEXT } from './words';
 
 /** Rows of a split which are named; the rest is one row. */
 const ROWS = 6;

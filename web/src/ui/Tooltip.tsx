@@ -3,28 +3,24 @@
  *
  * Upper part: the cell, as it was at that time. Lower part: from the price now to the
  * cursor's price, on the newest column. The two are kept apart because a level of the past
- * may have been swept since.
+ * may have been swept since. A chunk of its own: needed once a cursor moves.
  */
 
 import { useCallback, useRef, useState } from 'preact/hooks';
 
 import { formatTime } from '../engine/axis';
-import { cellAt, usdBetween } from '../engine/levels';
-import type { HeatMatrix, Side } from '../engine/matrix';
+import type { cellAt } from '../engine/levels';
+import type { HeatMatrix } from '../engine/matrix';
 import type { Bubble } from '../engine/tape';
 import { formatFullUsd, formatPercent, formatPrice, formatUsd } from '../format';
 import type { Exact } from '../state/exact';
 import type { Panel } from '../state/panel';
 import { usePanel } from './context';
 import { Close } from './icons';
-import { lazy } from './lazy';
-
-const CellReading = lazy(() => import('./Reading').then((m) => m.CellReading));
-const ProfileReading = lazy(() => import('./Reading').then((m) => m.ProfileReading));
+import { CellReading, ProfileReading } from './Reading';
+import { SIDE_TEXT, describe } from './words';
 
 const MARGIN = 14;
-
-export const SIDE_TEXT: Record<Side, string> = { long: '▼ longs', short: '▲ shorts' };
 
 function Candle(props: { m: HeatMatrix; column: number; decimals: number }) {
   const { m, column, decimals } = props;
@@ -47,16 +43,6 @@ function Candle(props: { m: HeatMatrix; column: number; decimals: number }) {
       ))}
     </dl>
   );
-}
-
-/** What the cursor's cell and way hold, in words; also what a screen reader is told. */
-export function describe(m: HeatMatrix, column: number, price: number, last: number) {
-  const cell = cellAt(m, column, price);
-  const at = Math.max(0, Math.min(column, m.width - 1));
-  const usd = cell && cell.usd > 0 ? `~${formatUsd(cell.usd)}` : null;
-  const way = usdBetween(m, last, price);
-  const waySide: Side = price < last ? 'long' : 'short';
-  return { cell, at, usd, way, waySide, distance: price / last - 1 };
 }
 
 /** The exact figure once it is there, with its details; else what the color says. */
@@ -182,7 +168,7 @@ function useSize(): readonly [Size, (element: HTMLElement | null) => void] {
   return [size, ref];
 }
 
-export function Tooltip() {
+function CursorTooltip() {
   const p = usePanel();
   void p.revision.value;
   const m = p.matrix.value;
@@ -202,7 +188,7 @@ export function Tooltip() {
   );
 }
 
-export function PinnedTooltip() {
+function PinnedTooltip() {
   const p = usePanel();
   void p.revision.value;
   const m = p.matrix.value;
@@ -215,5 +201,15 @@ export function PinnedTooltip() {
       </button>
       <Body m={m} column={m.columnOf(pinned.timeMs)} price={pinned.price} sure={p.exactPin.value} />
     </div>
+  );
+}
+
+/** The readings of a panel: at its cursor, and at its pin. */
+export function Tooltips() {
+  return (
+    <>
+      <CursorTooltip />
+      <PinnedTooltip />
+    </>
   );
 }
