@@ -40,9 +40,7 @@ function Pain({ profile, decimals }: { profile: Profile; decimals: number }) {
           point && (
             <div key={point.side} class={point.side}>
               <dt>{point.side === 'short' ? '▲' : '▼'} max pain</dt>
-              <dd>
-                {formatPrice(point.price, decimals)} <span class="muted">{formatUsd(point.usd)}</span>
-              </dd>
+              <dd title={`${formatUsd(point.usd)} in one bin`}>{formatPrice(point.price, decimals)}</dd>
             </div>
           ),
       )}

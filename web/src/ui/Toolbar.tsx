@@ -117,8 +117,7 @@ export function Toolbar() {
         <LeverageButton />
         <ExchangesButton />
         <ModelLine />
-        <span class="spacer" />
-        <SideControl />
+        <SideControl short />
         <RealisedToggle />
         <ScaleControl />
       </div>

@@ -252,9 +252,10 @@ const SIDE_TITLE = {
   long: 'Draw long levels only',
   short: 'Draw short levels only',
 } as const;
-const SIDE_NAME = { both: 'Both', long: '▼ Longs', short: '▲ Shorts' } as const;
+const SIDE_NAME = { both: ['', 'Both'], long: ['▼ ', 'Longs'], short: ['▲ ', 'Shorts'] } as const;
 
-export function SideControl() {
+/** `short`: only signs for the eye, words for the ear. */
+export function SideControl({ short }: { short?: boolean }) {
   const p = usePanel();
   return (
     <Segments
@@ -262,7 +263,15 @@ export function SideControl() {
       options={SIDES}
       value={p.query.value.side}
       onChoose={(side) => p.set({ side }, 'push')}
-      text={(side) => SIDE_NAME[side]}
+      text={(side) => {
+        const [sign, word] = SIDE_NAME[side];
+        return (
+          <>
+            <span aria-hidden="true">{sign}</span>
+            <span class={short && sign ? 'sr' : ''}>{word}</span>
+          </>
+        );
+      }}
       title={(side) => SIDE_TITLE[side]}
     />
   );
