@@ -7,14 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
+from liqheat.engine.band import covariance_of
+from liqheat.engine.fit import component_distance
+from liqheat.engine.leverage import build_bank
+from liqheat.engine.positions import Told
+from liqheat.engine.shapes import transfer_shape, walk_shapes
 from liqheat.engine.weights import Weights
 from liqheat.errors import BadInputError
 from liqheat.market.instrument import instrument
 from liqheat.study.calibrate import (
-    calibrate_together,
     read_weights,
+    together,
     walk_forward,
     weights_path,
     write_weights,
@@ -30,7 +36,7 @@ class Small:
 
 @pytest.fixture(scope="module")
 def weights() -> list[Weights]:
-    return walk_forward(Small())
+    return walk_forward([Small()])[0]
 
 
 def test_what_is_written_is_read_as_of_any_day(tmp_path: Path, weights: Any) -> None:
@@ -103,6 +109,82 @@ def test_weights_of_another_instrument_are_not_written(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_markets_are_calibrated_together() -> None:
-    found = calibrate_together([Small()], T0 + DAYS * DAY)
-    assert found["simulated:BTCUSDT"] is not None
+class Lent(Small):
+    """Another exchange with the same coin and the same evidence."""
+
+    instrument = instrument("hyperliquid:BTC")
+
+
+def test_markets_are_learnt_together_day_by_day(weights: list[Weights]) -> None:
+    both = walk_forward([Small(), Lent()])
+    assert [len(one) for one in both] == [len(weights)] * 2
+    assert "together with 1 others" in both[0][-1].note
+    # Two witnesses of one coin are surer than one.
+    alone, lent = weights[-1], both[0][-1]
+    assert alone.method == lent.method == "fitted"
+    assert variance(lent) < variance(alone)
+    # One which is not yet there on the first days changes nothing of them.
+    assert both[0][0] == weights[0] or weights[0].method == "fitted"
+
+
+def variance(one: Weights) -> float:
+    return float(np.diag(covariance_of(one))[:-1].mean())
+
+
+def test_many_instruments_are_parted_by_coin() -> None:
+    names = [f"{coin}{i}" for i in range(10) for coin in ("BTC", "ETH")]
+    many = [msgspec.structs.replace(BTC, coin=name[:3], symbol=name) for name in names]
+    assert together(many[:12]) == [list(range(12))]
+    assert together(many) == [list(range(0, 20, 2)), list(range(1, 20, 2))]
+    assert [len(group) for group in together([BTC] * 30)] == [12, 12, 6]
+    assert together([]) == []
+
+
+def test_a_measured_shape_is_lent_to_the_coin_and_uses_nothing_told_later() -> None:
+    hyper = instrument("hyperliquid:BTC")
+    rng = np.random.default_rng(5)
+    days = range(4, DAYS + 1)
+    n = 200
+    at = np.concatenate([np.full(n, T0 + day * DAY - 1_800_000) for day in days])
+    side = np.tile(np.arange(n) % 2, len(days))
+    close = np.interp(at, BARS.start_ms, BARS.close)
+    # All of them die far from the price: more of the slow, far components than the prior has.
+    away = rng.uniform(0.15, 0.35, len(at))
+    price = np.where(side == 0, close * (1 - away), close * (1 + away))
+    account = np.tile(np.arange(n), len(days))
+    names = [str(i) for i in range(n)]
+    ones = np.ones(len(at))
+    told = Told.in_order(at, account, side, ones, price, np.zeros(len(at), bool), names)
+    shapes = walk_shapes(BARS, hyper, told)
+    assert [one.as_of_ms for one in shapes] == [T0 + day * DAY for day in days]
+    distance = np.log(component_distance(build_bank(hyper, "calibrated", None)[0]))
+    assert np.corrcoef(shapes[-1].log_gain, distance)[0, 1] > 0.5
+    known = told.event_ms < T0 + 7 * DAY
+    early = Told.in_order(
+        at[known], account[known], side[known], ones[known], price[known],
+        np.zeros(known.sum(), bool), names,
+    )  # fmt: skip
+    for mine, its in zip(walk_shapes(BARS, hyper, early), shapes, strict=False):
+        assert mine.as_of_ms == its.as_of_ms
+        np.testing.assert_array_equal(mine.log_gain, its.log_gain)
+        if mine.as_of_ms >= T0 + 7 * DAY:
+            break
+
+    # The other instrument of the coin takes it over by distance, and leans towards it.
+    plain, lent = (
+        walk_forward([Small(), Lent()], [None, one])[0][-1] for one in (None, told)
+    )
+    bank = build_bank(BTC, "calibrated", None)[0]
+    here = transfer_shape(
+        shapes[-1].log_gain, build_bank(hyper, "calibrated", None)[0], bank
+    )
+    moved = np.subtract(lent.log_gain, plain.log_gain)
+    assert np.corrcoef(moved, here)[0, 1] > 0.3
+
+
+def test_too_few_positions_say_nothing() -> None:
+    few = Told.in_order(
+        np.array([T0 + 5 * DAY - 1]), np.zeros(1, np.int64), np.zeros(1, np.int64),
+        np.ones(1), np.array([40_000.0]), np.zeros(1, bool), ["a"],
+    )  # fmt: skip
+    assert walk_shapes(BARS, BTC, few) == []

@@ -55,7 +55,7 @@ def test_learning_writes_dated_weights_which_maps_then_use(catalogue, folder) ->
     one, entry = Learning(catalogue, lambda: 0), catalogue.find(NAME)
     assert one.weights(NAME) == ()
     assert one._is_due(entry)
-    asyncio.run(one.learn(entry))
+    asyncio.run(one.learn([entry]))
     found = one.weights(NAME)
     assert found
     dates = [each.as_of_ms for each in found]
@@ -80,11 +80,11 @@ def test_learning_writes_dated_weights_which_maps_then_use(catalogue, folder) ->
 
 def test_dates_already_written_stay_as_they_were(catalogue, folder) -> None:
     one, entry = Learning(catalogue, lambda: 0), catalogue.find(NAME)
-    asyncio.run(one.learn(entry))
+    asyncio.run(one.learn([entry]))
     kept = one.weights(NAME)[:-1]
     write_weights(folder, entry.stored.instrument, kept)
     before = weights_path(folder, entry.stored.instrument).read_bytes()
-    asyncio.run(one.learn(entry))
+    asyncio.run(one.learn([entry]))
     after = read_weights(folder, entry.stored.instrument)
     assert tuple(after[: len(kept)]) == kept
     assert len(after) == len(kept) + 1
@@ -108,11 +108,12 @@ def test_who_has_too_little_or_is_not_collected_is_not_learnt_of(
 ) -> None:
     one, entry = Learning(catalogue, lambda: 0), catalogue.find(NAME)
     monkeypatch.setattr(learning, "LEAST_EVENTS", 10**9)
-    assert not one._is_due(entry)
+    assert one.groups() == []
     monkeypatch.setattr(learning, "LEAST_EVENTS", 1)
+    assert one.groups() == [[entry]]
     assert one._is_due(entry)
     entry.feed.attached = False
-    assert not one._is_due(entry)
+    assert one.groups() == []
     entry.feed.sources["simulated"] = Source()
-    assert one._is_due(entry)
+    assert one.groups() == [[entry]]
     one.close()

@@ -12,6 +12,10 @@ What is learnt depends on what there is to learn from:
     scaled    the prior's shape with a learnt scale: a sampled or unknown feed, too little data,
               or a trip
     prior     even the scale scored worse than none; ``note`` says why
+
+Several instruments are learnt in one walk (``learn_each``): those with a shape of their own to
+learn are lent what their coin and exchange share, and where positions are public the measured
+shape is the mean of the prior.
 """
 
 from __future__ import annotations
@@ -82,6 +86,15 @@ class Evidence(NamedTuple):
     prior: F64  # [k]
     log_distance: F64  # [k]
     tau_ms: F64  # [k]
+    first_ms: int  # start of the first bar, end of the last
+    end_ms: int
+
+
+class Shape(NamedTuple):
+    """A shape as measured on public positions, and since when it is known."""
+
+    as_of_ms: int
+    log_gain: F64  # [k] ln(weight / prior); see ``shapes``
 
 
 def gather(
@@ -129,7 +142,8 @@ def gather(
     return Evidence(
         instrument, starts, features, realised, visible,
         _usable(bars, starts, liquidations, covered), liquidations, qty, bank.weight,
-        np.log(component_distance(bank)), bank.tau_ms,
+        np.log(component_distance(bank)), bank.tau_ms, int(bars.start_ms[0]),
+        int(bars.start_ms[-1]) + bars.interval_ms,
     )  # fmt: skip
 
 
@@ -162,7 +176,6 @@ def learn(
     liquidations: Liquidations,
     *,
     covered: Sequence[tuple[int, int]] | None = None,
-    measured: F64 | None = None,
 ) -> list[Weights]:
     """Return the weights of every day, in order; none before there is enough to learn a scale.
 
@@ -170,25 +183,53 @@ def learn(
     ----------
     bars, instrument, liquidations, covered
         As for ``gather``.
-    measured : ndarray of shape (k,), optional
-        ln(weight / prior) of a measured shape (see ``shapes``), the mean of the prior of th.
 
     Raises
     ------
     BadInputError
         As for ``gather``.
     """
-    evidence = gather(bars, instrument, liquidations, covered)
-    end = int(bars.start_ms[-1]) + bars.interval_ms
-    first = int(bars.start_ms[0]) // DAY_MS * DAY_MS + DAY_MS
-    out: list[Weights] = []
-    start: F64 | None = None
-    for as_of in range(first, end + 1, DAY_MS):
-        weights = learn_day(evidence, as_of, measured=measured, start=start)
-        if weights is not None:
-            out.append(weights)
-            start = np.append(weights.log_gain, weights.side_gain)
+    return learn_each([gather(bars, instrument, liquidations, covered)])[0]
+
+
+def learn_each(
+    evidence: Sequence[Evidence],
+    *,
+    from_ms: int = 0,
+    shapes: Sequence[Sequence[Shape]] | None = None,
+) -> list[list[Weights]]:
+    """Return the weights of every day of several instruments, learnt together.
+
+    Parameters
+    ----------
+    evidence : sequence of Evidence
+        A dozen instruments at most: a day's solve is cubic in their components.
+    from_ms : int
+        Nothing is learnt for days before this one.
+    shapes : sequence of sequences of Shape, optional
+        Measured shapes of each instrument in order of time: a day uses the newest by then.
+    """
+    out: list[list[Weights]] = [[] for _ in evidence]
+    start: list[F64 | None] = [None] * len(evidence)
+    first = min(one.first_ms for one in evidence) // DAY_MS * DAY_MS + DAY_MS
+    last = max(one.end_ms for one in evidence)
+    for as_of in range(max(first, from_ms // DAY_MS * DAY_MS), last + 1, DAY_MS):
+        there = [i for i, one in enumerate(evidence) if one.first_ms < as_of <= one.end_ms]
+        found = learn_together(
+            [evidence[i] for i in there], as_of,
+            shapes=[_known(shapes[i] if shapes else (), as_of) for i in there],
+            start=[start[i] for i in there],
+        )  # fmt: skip
+        for i, weights in zip(there, found, strict=True):
+            if weights is not None:
+                out[i].append(weights)
+                start[i] = np.append(weights.log_gain, weights.side_gain)
     return out
+
+
+def _known(shapes: Sequence[Shape], as_of_ms: int) -> F64 | None:
+    by_then = [one.log_gain for one in shapes if one.as_of_ms <= as_of_ms]
+    return by_then[-1] if by_then else None
 
 
 def learn_day(
@@ -217,19 +258,31 @@ def learn_day(
     return _weights(evidence, as_of_ms, blocks, problem, kept, "prior", why)
 
 
-def learn_together(evidence: Sequence[Evidence], as_of_ms: int) -> list[Weights | None]:
+def learn_together(
+    evidence: Sequence[Evidence],
+    as_of_ms: int,
+    *,
+    shapes: Sequence[F64 | None] | None = None,
+    start: Sequence[F64 | None] | None = None,
+) -> list[Weights | None]:
     """Return the weights of several instruments, each lent what its coin and exchange share.
 
     Instruments without enough evidence of their own for a shape keep what ``learn_day`` gives
     them; the others are fitted under one block prior. Safety trips are those of each alone.
+    ``shapes`` are measured ones, ``start`` where each fit begins.
     """
-    alone = [learn_day(each, as_of_ms) for each in evidence]
+    nothing: list[F64 | None] = [None] * len(evidence)
+    measured = shapes or nothing
+    alone = [
+        learn_day(each, as_of_ms, measured=shape, start=begin)
+        for each, shape, begin in zip(evidence, measured, start or nothing, strict=True)
+    ]
     which = [i for i, one in enumerate(alone) if one is not None and one.method == "fitted"]
     if len(which) < 2:
         return alone
-    problems = [problem_at(evidence[i], as_of_ms) for i in which]
-    start = [np.append(alone[i].log_gain, alone[i].side_gain) for i in which]  # type: ignore[union-attr]
-    found = fit_together([problem for problem, _ in problems], start)
+    problems = [problem_at(evidence[i], as_of_ms, measured[i]) for i in which]
+    begin = [np.append(alone[i].log_gain, alone[i].side_gain) for i in which]  # type: ignore[union-attr]
+    found = fit_together([problem for problem, _ in problems], begin)
     for i, (problem, blocks), posterior in zip(which, problems, found, strict=True):
         alone[i] = _weights(
             evidence[i], as_of_ms, blocks, problem, posterior, "fitted",

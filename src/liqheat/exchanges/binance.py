@@ -16,7 +16,7 @@ Documentation: https://developers.binance.com/docs/derivatives (as of 2026-10-03
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -41,7 +41,7 @@ from liqheat.exchanges._binance import (
     parse_marks,
     parse_ratios,
 )
-from liqheat.exchanges._listed import COINS, Listed, Listings, windows
+from liqheat.exchanges._listed import Listed, windows
 from liqheat.exchanges._wire import BadFrameError, history_table, number, unpack
 from liqheat.exchanges.base import Coverage, Kind
 from liqheat.exchanges.live import LiveExchange
@@ -62,17 +62,7 @@ BRACKETS = "/bapi/futures/v1/friendly/future/common/brackets"
 
 
 class Binance(LiveExchange):
-    """USD-M and COIN-M perpetuals of Binance.
-
-    Parameters
-    ----------
-    urls : mapping of str to str, optional
-        Addresses which replace Binance's own.
-    coins : collection of str
-        Base coins whose contracts are taken.
-    options
-        As of ``LiveExchange``.
-    """
+    """USD-M and COIN-M perpetuals of Binance."""
 
     name = "binance"
     coverage = Coverage(
@@ -92,12 +82,8 @@ class Binance(LiveExchange):
     poll_carries = ("open_interest", "long_short", "depth")
     ping_path = "/fapi/v1/time"
 
-    def __init__(
-        self, urls: Mapping[str, str] | None = None, *, coins: Collection[str] = COINS,
-        **options: Any,
-    ) -> None:  # fmt: skip
+    def __init__(self, urls: Mapping[str, str] | None = None, **options: Any) -> None:
         super().__init__(urls, **options)
-        self.listings = Listings(self.name, coins)
         self._coin_http, self._site = self.new_http("coin_rest"), self.new_http("site")
         # The ratios and the interest's history have a pool of their own.
         self._statistics = {

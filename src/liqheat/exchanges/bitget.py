@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -45,7 +45,7 @@ from liqheat.exchanges._bitget import (
     to_instrument,
     to_liquidations,
 )
-from liqheat.exchanges._listed import COINS, Listed, Listings, windows
+from liqheat.exchanges._listed import Listed, windows
 from liqheat.exchanges._recent import Recent
 from liqheat.exchanges._wire import BadFrameError, history_table, unpack
 from liqheat.exchanges.base import Coverage, Kind
@@ -67,17 +67,7 @@ FIVE_MS = 5 * MINUTE_MS
 
 
 class Bitget(LiveExchange):
-    """Perpetuals of Bitget.
-
-    Parameters
-    ----------
-    urls : mapping of str to str, optional
-        Addresses which replace Bitget's own.
-    coins : collection of str
-        Base coins whose contracts are taken.
-    options
-        As of ``LiveExchange``.
-    """
+    """Perpetuals of Bitget."""
 
     name = "bitget"
     coverage = Coverage(
@@ -95,12 +85,8 @@ class Bitget(LiveExchange):
     poll_carries = ("long_short", "depth")
     ping_path = "/api/v3/public/time"
 
-    def __init__(
-        self, urls: Mapping[str, str] | None = None, *, coins: Collection[str] = COINS,
-        **options: Any,
-    ) -> None:  # fmt: skip
+    def __init__(self, urls: Mapping[str, str] | None = None, **options: Any) -> None:
         super().__init__(urls, **options)
-        self.listings = Listings(self.name, coins)
         # The ratios have a limit of their own: one a second.
         self._ratios_http = self.new_http("rest", Budget(per_minute=60))
         self._recent: Recent[ForcedRow] = Recent(self.clock_ms)

@@ -17,7 +17,7 @@ Documentation: https://bybit-exchange.github.io/docs/v5/intro (as of 2026-10).
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -46,7 +46,7 @@ from liqheat.exchanges._bybit import (
     parse_trades,
     to_instrument,
 )
-from liqheat.exchanges._listed import COINS, Listed, Listings, windows
+from liqheat.exchanges._listed import Listed, windows
 from liqheat.exchanges._wire import BadFrameError, history_table, unpack
 from liqheat.exchanges.base import Coverage, Kind
 from liqheat.exchanges.live import LiveExchange
@@ -70,17 +70,7 @@ _PAGES: dict[str, tuple[str, str, str, int, int, dict[str, str | int]]] = {
 
 
 class Bybit(LiveExchange):
-    """Linear and inverse perpetuals of Bybit.
-
-    Parameters
-    ----------
-    urls : mapping of str to str, optional
-        Addresses which replace Bybit's own.
-    coins : collection of str
-        Base coins whose contracts are taken.
-    options
-        As of ``LiveExchange``.
-    """
+    """Linear and inverse perpetuals of Bybit."""
 
     name = "bybit"
     coverage = Coverage(
@@ -98,12 +88,8 @@ class Bybit(LiveExchange):
     poll_carries = ("long_short", "depth")
     ping_path = "/v5/market/time"
 
-    def __init__(
-        self, urls: Mapping[str, str] | None = None, *, coins: Collection[str] = COINS,
-        **options: Any,
-    ) -> None:  # fmt: skip
+    def __init__(self, urls: Mapping[str, str] | None = None, **options: Any) -> None:
         super().__init__(urls, **options)
-        self.listings = Listings(self.name, coins)
         self._tickers: dict[str, TickerState] = {}
         self._ratio_ms = 0
 

@@ -10,7 +10,7 @@ exchange's ``test_request``, or it is closed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -31,7 +31,7 @@ from liqheat.exchanges._deribit import (
     parse_funding,
     parse_reply,
 )
-from liqheat.exchanges._listed import COINS, Listed, Listings, windows
+from liqheat.exchanges._listed import Listed, windows
 from liqheat.exchanges._wire import BadFrameError, history_table, unpack
 from liqheat.exchanges.base import Coverage, Kind
 from liqheat.exchanges.live import LiveExchange
@@ -52,17 +52,7 @@ TRADES_HEAD = b'"channel":"trades.'
 
 
 class Deribit(LiveExchange):
-    """Perpetuals of Deribit.
-
-    Parameters
-    ----------
-    urls : mapping of str to str, optional
-        Addresses which replace Deribit's own.
-    coins : collection of str
-        Base coins whose contracts are taken.
-    options
-        As of ``LiveExchange``.
-    """
+    """Perpetuals of Deribit."""
 
     name = "deribit"
     coverage = Coverage(
@@ -80,12 +70,8 @@ class Deribit(LiveExchange):
     poll_carries = ("depth", "funding")
     ping_path = f"{ROOT}get_time"
 
-    def __init__(
-        self, urls: Mapping[str, str] | None = None, *, coins: Collection[str] = COINS,
-        **options: Any,
-    ) -> None:  # fmt: skip
+    def __init__(self, urls: Mapping[str, str] | None = None, **options: Any) -> None:
         super().__init__(urls, **options)
-        self.listings = Listings(self.name, coins)
         self._round = 0
         self._wanted: frozenset[str] = frozenset()
 

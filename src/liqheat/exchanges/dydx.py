@@ -14,7 +14,7 @@ Documentation: https://docs.dydx.xyz/indexer-client (as of 2026-09).
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -38,7 +38,7 @@ from liqheat.exchanges._dydx import (
     to_interest,
     to_liquidations,
 )
-from liqheat.exchanges._listed import COINS, Listed, Listings, windows
+from liqheat.exchanges._listed import Listed, windows
 from liqheat.exchanges._recent import Recent
 from liqheat.exchanges._wire import BadFrameError, history_table, unpack
 from liqheat.exchanges.base import Coverage, Kind
@@ -54,17 +54,7 @@ FORCED_MS, FORCED_PAGES = 24 * HOUR_MS, 100
 
 
 class Dydx(LiveExchange):
-    """Perpetuals of dYdX v4.
-
-    Parameters
-    ----------
-    urls : mapping of str to str, optional
-        Addresses which replace the indexer's own.
-    coins : collection of str
-        Coins whose markets are taken.
-    options
-        As of ``LiveExchange``.
-    """
+    """Perpetuals of dYdX v4."""
 
     name = "dydx"
     coverage = Coverage(
@@ -82,12 +72,8 @@ class Dydx(LiveExchange):
     poll_carries = ("depth",)
     ping_path = "/time"
 
-    def __init__(
-        self, urls: Mapping[str, str] | None = None, *, coins: Collection[str] = COINS,
-        **options: Any,
-    ) -> None:  # fmt: skip
+    def __init__(self, urls: Mapping[str, str] | None = None, **options: Any) -> None:
         super().__init__(urls, **options)
-        self.listings = Listings(self.name, coins)
         self._recent: Recent[TradeRow] = Recent(self.clock_ms)
 
     # -- stream

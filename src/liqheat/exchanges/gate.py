@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -43,9 +43,7 @@ from liqheat.exchanges._listed import (
     ASSUMED_AS_OF,
     ASSUMED_SOURCE,
     ASSUMED_TIERS,
-    COINS,
     Listed,
-    Listings,
     Taker,
     windows,
 )
@@ -72,17 +70,7 @@ FORGET_S = 600
 
 
 class Gate(LiveExchange):
-    """Perpetual futures of Gate.
-
-    Parameters
-    ----------
-    urls : mapping of str to str, optional
-        Addresses which replace Gate's own.
-    coins : collection of str
-        Base coins whose contracts are taken.
-    options
-        As of ``LiveExchange``.
-    """
+    """Perpetual futures of Gate."""
 
     name = "gate"
     coverage = Coverage(
@@ -99,12 +87,8 @@ class Gate(LiveExchange):
     poll_carries = ("long_short", "depth")
     ping_path = "/api/v4/spot/time"
 
-    def __init__(
-        self, urls: Mapping[str, str] | None = None, *, coins: Collection[str] = COINS,
-        **options: Any,
-    ) -> None:  # fmt: skip
+    def __init__(self, urls: Mapping[str, str] | None = None, **options: Any) -> None:
         super().__init__(urls, **options)
-        self.listings = Listings(self.name, coins)
         self._round = 0
         # What the stream's sign means: +1 the position's side, 0 once it is settled.
         self._sign, self._votes, self._settled = 1.0, 0, False

@@ -21,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -42,7 +42,7 @@ from liqheat.exchanges._hyperliquid import (
     parse_positions,
     parse_trades,
 )
-from liqheat.exchanges._listed import COINS, Listed, Listings, windows
+from liqheat.exchanges._listed import Listed, windows
 from liqheat.exchanges._positions import Marks, Positions
 from liqheat.exchanges._wire import BadFrameError, history_table, unpack
 from liqheat.exchanges.base import Coverage, Kind
@@ -68,15 +68,6 @@ CONFIRM_USD = 100_000.0
 class Hyperliquid(LiveExchange):
     """Perpetuals and public positions of Hyperliquid.
 
-    Parameters
-    ----------
-    urls : mapping of str to str, optional
-        Addresses which replace Hyperliquid's own.
-    coins : collection of str
-        Coins whose contracts are taken.
-    options
-        As of ``LiveExchange``.
-
     Attributes
     ----------
     positions : Positions
@@ -97,12 +88,8 @@ class Hyperliquid(LiveExchange):
     poll_s = 5.0
     poll_carries = ("positions", "depth")
 
-    def __init__(
-        self, urls: Mapping[str, str] | None = None, *, coins: Collection[str] = COINS,
-        **options: Any,
-    ) -> None:  # fmt: skip
+    def __init__(self, urls: Mapping[str, str] | None = None, **options: Any) -> None:
         super().__init__(urls, **options)
-        self.listings = Listings(self.name, coins)
         share = self.budget.share * POSITION_SHARE / STATE_WEIGHT
         self.positions = Positions(self.budget.per_minute * share)
         self.marks = Marks()

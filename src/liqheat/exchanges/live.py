@@ -13,7 +13,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from typing import ClassVar, Literal
 from urllib.parse import urlsplit
 
@@ -21,6 +28,7 @@ import msgspec
 import pyarrow as pa
 
 from liqheat.exchanges._bars import BarBuilder
+from liqheat.exchanges._listed import COINS, Listings
 from liqheat.exchanges._stream import Stream
 from liqheat.exchanges._wire import BadFrameError, Seen
 from liqheat.exchanges.base import Coverage, Kind, Mode, wall_clock_ms
@@ -67,6 +75,8 @@ class LiveExchange:
     urls : mapping of str to str, optional
         Addresses which replace those of the class; ``urls_at`` makes them for a server
         which stands in for the exchange.
+    coins : collection of str
+        Base coins whose contracts are taken.
     clock_ms, sleep : callable, optional
         Our clock [ms], and how to wait [s].
 
@@ -76,6 +86,8 @@ class LiveExchange:
         First half of the instruments' names.
     coverage : Coverage
         What the exchange gives.
+    listings : Listings
+        The contracts which are taken, once they were fetched.
     urls : mapping of str to str
         Addresses by key; "rest" is that of ``http``. No slash at the end.
     budget : Budget
@@ -120,9 +132,11 @@ class LiveExchange:
         self,
         urls: Mapping[str, str] | None = None,
         *,
+        coins: Collection[str] = COINS,
         clock_ms: Callable[[], int] = wall_clock_ms,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
+        self.listings = Listings(self.name, coins)
         self.urls = {**self.default_urls, **(urls or {})}
         self.our_ms, self.sleep = clock_ms, sleep
         self.counters: dict[str, int] = dict.fromkeys(

@@ -11,7 +11,7 @@ order. Forced orders of the last days can be asked for, so a hole in them is fil
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -22,9 +22,7 @@ from liqheat.exchanges._listed import (
     ASSUMED_AS_OF,
     ASSUMED_SOURCE,
     ASSUMED_TIERS,
-    COINS,
     Listed,
-    Listings,
 )
 from liqheat.exchanges._okx import (
     BOOKS,
@@ -74,17 +72,7 @@ FORCED_MS = 7 * DAY_MS
 
 
 class Okx(LiveExchange):
-    """Perpetual swaps of OKX.
-
-    Parameters
-    ----------
-    urls : mapping of str to str, optional
-        Addresses which replace OKX's own.
-    coins : collection of str
-        Base coins whose contracts are taken.
-    options
-        As of ``LiveExchange``.
-    """
+    """Perpetual swaps of OKX."""
 
     name = "okx"
     coverage = Coverage(
@@ -102,12 +90,8 @@ class Okx(LiveExchange):
     poll_carries = ("long_short", "depth")
     ping_path = "/api/v5/public/time"
 
-    def __init__(
-        self, urls: Mapping[str, str] | None = None, *, coins: Collection[str] = COINS,
-        **options: Any,
-    ) -> None:  # fmt: skip
+    def __init__(self, urls: Mapping[str, str] | None = None, **options: Any) -> None:
         super().__init__(urls, **options)
-        self.listings = Listings(self.name, coins)
         self._subscribed_ms: int | None = None
         self._round = 0
 

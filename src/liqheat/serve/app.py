@@ -44,6 +44,7 @@ from liqheat.serve.push import Hub, socket_route
 from liqheat.serve.venues import venue_rows
 from liqheat.service import Query, Service
 from liqheat.service.cache import BuildCache
+from liqheat.service.liquidations import LiquidationsQuery
 from liqheat.service.query import parse_query
 
 API = "/api/v1"
@@ -78,8 +79,8 @@ def create_app(service: Service, config: Config) -> ASGIApp:
         BuildCache(service.threads, lambda body: body.size, max_bytes=MAX_BODY_BYTES),
     )  # fmt: skip
     routes: list[ControllerRouterHandler] = [
-        health, instruments, heatmap, price_map, bars, series, column, accuracy, openapi,
-        docs, page, index, socket_route(hub),
+        health, instruments, heatmap, price_map, bars, series, liquidations, column, accuracy,
+        openapi, docs, page, index, socket_route(hub),
     ]  # fmt: skip
     app = Litestar(
         routes,
@@ -278,6 +279,20 @@ async def series(request: AppRequest) -> Response[replies.SeriesReply]:
         request, query, ("series", recorded), lambda s: s.series(query),
         lambda build, mode: replies.series_json(build(), query.instrument, mode),
     )  # fmt: skip
+
+
+@get(f"{API}/liquidations", operation_class=_asks(LiquidationsQuery), responses=_PROBLEMS)
+async def liquidations(request: AppRequest) -> Response[replies.LiquidationsReply]:
+    """Give realised liquidations, newest first, and their sums of 1, 4 and 24 hours."""
+    query = _query(request, LiquidationsQuery)
+    context = _context(request)
+    key, find = await context.service.realised(query)
+    mode = context.service.mode(Query(query.instrument, exchanges=query.exchanges))
+    body = await context.bodies.get(
+        ("liquidations", key, mode),
+        lambda: make_body(replies.liquidations_json(find(), query.instrument, mode)),
+    )
+    return reply(request, body, mode=mode)
 
 
 @get(f"{API}/accuracy", operation_class=_asks(replies.AccuracyQuery), responses=_PROBLEMS)

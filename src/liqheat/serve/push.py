@@ -22,6 +22,7 @@ from litestar.handlers import WebsocketRouteHandler
 from liqheat.errors import BadInputError, LiqheatError, UnavailableError
 from liqheat.market.events import Liquidation
 from liqheat.serve.http import problem_of
+from liqheat.serve.replies import liquidation_row
 from liqheat.serve.wire import delta_frame, heartbeat_frame, snapshot_frame
 from liqheat.service import Query, Service
 from liqheat.service.live import LiveView
@@ -42,11 +43,8 @@ LINGER_S = 10.0
 BURST, RATE = 20, 2.0
 #: Sockets at once; viewers of one view share all work, but each costs memory.
 MAX_SOCKETS = 20_000
-#: Rows of a liquidations frame at most, and what each tells.
+#: Rows of a liquidations frame at most.
 MAX_ROWS = 500
-ROW_NAMES = (
-    "event_ms", "instrument", "position_side", "price", "qty", "notional_usd", "price_kind",
-)  # fmt: skip
 
 Frame = bytes | str
 
@@ -269,7 +267,7 @@ def encode_status(service: Service, query: Query, view: LiveView | None) -> str:
 
 def liquidations_frame(rows: list[Liquidation]) -> str:
     """Return the text frame of liquidations: as they happen; on subscribing, the window's."""
-    told = [{name: getattr(row, name) for name in ROW_NAMES} for row in rows[-MAX_ROWS:]]
+    told = [liquidation_row(row) for row in rows[-MAX_ROWS:]]
     return msgspec.json.encode({"type": "liquidations", "rows": told}).decode()
 
 

@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from liqheat.engine.heatmap import Heatmap, Model, Quality
 from liqheat.errors import BadInputError
 from liqheat.exchanges.base import Mode
-from liqheat.market.events import Completeness
+from liqheat.market.events import Completeness, Liquidation, PriceKind, Side
 from liqheat.serve.venues import VenueRow
 from liqheat.serve.wire import encode_picture
 from liqheat.service.coin import CoinHeatmap
 from liqheat.service.feeds import ExchangeState, InstrumentRow
 from liqheat.service.history import History
+from liqheat.service.liquidations import LiquidationsFound, LiquidationTotals
 from liqheat.service.measured import MeasuredPart, measured_parts, measured_whole
 from liqheat.service.picture import Picture, price_scale, scale_top, to_codes
 from liqheat.service.query import Query
@@ -219,6 +220,34 @@ class SeriesReply(msgspec.Struct):
     notes: list[str]
 
 
+class LiquidationRow(msgspec.Struct, frozen=True):
+    """A position closed by force, as told in the page's frames too."""
+
+    event_ms: int
+    instrument: str
+    position_side: Side
+    price: float
+    qty: float
+    notional_usd: float
+    price_kind: PriceKind
+
+
+class LiquidationsReply(msgspec.Struct):
+    """Realised liquidations, newest first, and what they sum to, of all sizes and sides.
+
+    ``more``: there are older rows of those asked for. ``completeness`` is by exchange; null
+    where one publishes none.
+    """
+
+    mode: Mode
+    instrument: str
+    as_of_ms: int
+    rows: list[LiquidationRow]
+    more: bool
+    totals: dict[str, LiquidationTotals]
+    completeness: dict[str, Completeness | None]
+
+
 class AccuracyReply(Rolling, kw_only=True):
     """How right the map was here, by the liquidations recorded here."""
 
@@ -409,6 +438,23 @@ def series_json(series: Series, instrument: str, mode: Mode) -> bytes:
             liquidations_completeness=series.liquidations_completeness,
             notes=list(series.notes),
             **{name: numbers(np.round(getattr(series, name), 2)) for name in names},
+        )
+    )  # fmt: skip
+
+
+def liquidation_row(row: Liquidation) -> LiquidationRow:
+    """Return what is told of a liquidation."""
+    names = LiquidationRow.__struct_fields__
+    return LiquidationRow(**{name: getattr(row, name) for name in names})
+
+
+def liquidations_json(found: LiquidationsFound, instrument: str, mode: Mode) -> bytes:
+    """Return realised liquidations and their sums."""
+    return msgspec.json.encode(
+        LiquidationsReply(
+            mode=mode, instrument=instrument, as_of_ms=found.as_of_ms,
+            rows=[liquidation_row(row) for row in found.rows], more=found.more,
+            totals=found.totals, completeness=found.completeness,
         )
     )  # fmt: skip
 

@@ -18,8 +18,14 @@ from liqheat.errors import BadInputError, LiqheatError
 from liqheat.market.units import DAY_MS
 from liqheat.service.feeds import Catalogue, Entry
 from liqheat.store import Store
-from liqheat.study.calibrate import read_weights, walk_forward, weights_path, write_weights
-from liqheat.study.market import stored
+from liqheat.study.calibrate import (
+    read_weights,
+    together,
+    walk_forward,
+    weights_path,
+    write_weights,
+)
+from liqheat.study.market import Market, stored, stored_positions
 
 log = logging.getLogger("liqheat.learning")
 
@@ -71,41 +77,75 @@ class Learning:
         return held[1]
 
     async def run(self) -> None:
-        """Learn once a day of each instrument which is collected here, until cancelled."""
+        """Learn once a day of the instruments which are collected here, until cancelled."""
         await asyncio.sleep(FIRST_S)
         while True:
-            for entry in self._catalogue.entries():
-                if self._is_due(entry):
-                    await self.learn(entry)
+            for group in self.groups():
+                if any(self._is_due(entry) for entry in group):
+                    await self.learn(group)
             await asyncio.sleep(LOOK_S)
 
+    def groups(self) -> list[list[Entry]]:
+        """Return the instruments with something to teach, those together which learn together.
+
+        Of one store only: what is learnt of a simulated market is of no use to a real one.
+        """
+        stores: dict[Store, list[Entry]] = {}
+        for entry in self._catalogue.entries():
+            rows = entry.stored.spans.get("liquidations")
+            if entry.source is None or entry.bars is None or rows is None:
+                continue
+            if rows.rows >= LEAST_EVENTS:
+                stores.setdefault(entry.feed.store, []).append(entry)
+        return [
+            [entries[i] for i in group]
+            for entries in stores.values()
+            for group in together([entry.stored.instrument for entry in entries])
+        ]
+
     def _is_due(self, entry: Entry) -> bool:
-        rows = entry.stored.spans.get("liquidations")
-        if entry.source is None or entry.bars is None or rows is None:
-            return False
-        if rows.rows < LEAST_EVENTS:
-            return False
         held = self.weights(entry.name)
-        return not held or entry.bars.end_ms - held[-1].as_of_ms >= DAY_MS
+        end_ms = entry.bars.end_ms if entry.bars else 0
+        return not held or end_ms - held[-1].as_of_ms >= DAY_MS
 
-    async def learn(self, entry: Entry) -> None:
-        """Learn of one instrument and write what is new; a failure is logged, and no more."""
+    async def learn(self, group: Sequence[Entry]) -> None:
+        """Learn of a group and write what is new; a failure is logged, and no more."""
         loop = asyncio.get_running_loop()
+        names = ",".join(entry.name for entry in group)
         try:
-            added = await loop.run_in_executor(self._thread, self._learn, entry)
-            log.info("learnt instrument=%s days=%d", entry.name, added)
+            added = await loop.run_in_executor(self._thread, self._learn, group)
+            log.info("learnt instruments=%s days=%d", names, added)
         except (LiqheatError, OSError, ValueError, ArithmeticError) as error:
-            log.warning("learning_failed instrument=%s error=%s", entry.name, error)
+            log.warning("learning_failed instruments=%s error=%s", names, error)
 
-    def _learn(self, entry: Entry) -> int:
-        store, instrument = entry.feed.store, entry.stored.instrument
+    def _learn(self, group: Sequence[Entry]) -> int:
+        found: list[tuple[Entry, Market]] = []
+        for entry in group:
+            try:
+                found.append((entry, self._market(entry)))
+            except LiqheatError as error:  # the others learn without it
+                log.warning("learning_failed instruments=%s error=%s", entry.name, error)
+        told = [
+            stored_positions(one.feed.store, one.name, load_from_ms=self._from_ms(one))
+            for one, _ in found
+        ]
+        count = 0
+        learnt = walk_forward([market for _, market in found], told)
+        for (entry, _), weights in zip(found, learnt, strict=True):
+            held = self.weights(entry.name)
+            added = _newer(weights, held)
+            if added:
+                folder = entry.feed.store.file.parent
+                write_weights(folder, entry.stored.instrument, [*held, *added])
+            count += len(added)
+        return count
+
+    def _market(self, entry: Entry) -> Market:
+        return stored(entry.feed.store, entry.name, load_from_ms=self._from_ms(entry))
+
+    def _from_ms(self, entry: Entry) -> int:
         end = entry.bars.end_ms if entry.bars else self._clock_ms()
-        market = stored(store, entry.name, load_from_ms=end - HISTORY_DAYS * DAY_MS)
-        held = self.weights(entry.name)
-        added = _newer(walk_forward(market), held)
-        if added:
-            write_weights(store.file.parent, instrument, [*held, *added])
-        return len(added)
+        return end - HISTORY_DAYS * DAY_MS
 
     def close(self) -> None:
         """Let the learning under way end in its thread, without waiting for it."""

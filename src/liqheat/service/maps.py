@@ -30,6 +30,11 @@ from liqheat.service.feeds import (
 )
 from liqheat.service.history import History
 from liqheat.service.learning import Learning
+from liqheat.service.liquidations import (
+    LiquidationsFound,
+    LiquidationsQuery,
+    find_liquidations,
+)
 from liqheat.service.live import LiveView
 from liqheat.service.measured import kept_bytes, read_told
 from liqheat.service.picture import Delta
@@ -302,6 +307,7 @@ class Maps:
         return Recording(
             entry.feed.store, entry.stored, tape.copy(), tuple(tape.liquidations),
             source is not None, exchange.coverage.liquidations if exchange else None,
+            tape.data_ms,
         )  # fmt: skip
 
     async def recorded_key(self, query: Query) -> Hashable:
@@ -310,6 +316,17 @@ class Maps:
             (one.name, self.market(one.name).taken, *one.stored.spans.values())
             for one in await self.members(query)
         )
+
+    async def realised(
+        self, query: LiquidationsQuery
+    ) -> tuple[Hashable, Callable[[], LiquidationsFound]]:
+        """Return a key and what finds realised liquidations, in a thread; as ``members``."""
+        of = Query(query.instrument, exchanges=query.exchanges)
+        of.check()
+        recordings = [self.recording(one) for one in await self.members(of)]
+        now = self.clock_ms()
+        key = query, await self.recorded_key(of), tuple(one.end_ms for one in recordings)
+        return key, lambda: find_liquidations(query, recordings, now)
 
     async def series(self, query: Query) -> Callable[[], Series]:
         """Return what builds the figures beside a query's heatmap, in a thread.

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from liqheat.engine.heatmap import Heatmap
@@ -22,6 +21,7 @@ from liqheat.engine.positions import STALE_HOURS, Told
 from liqheat.market.events import Position
 from liqheat.service.coin import CoinHeatmap
 from liqheat.store import Store
+from liqheat.study.market import told_of
 
 F32 = NDArray[np.float32]
 STALE_MS = int(STALE_HOURS * 3_600_000)
@@ -37,19 +37,6 @@ def read_told(
     end = None if until_ms is None else until_ms + 1
     table = store.read("positions", instrument, start_ms - STALE_MS, end)
     return told_of(table) if table.num_rows else None
-
-
-def told_of(table: pa.Table) -> Told:
-    """Return the rows of a table of the kind ``positions``."""
-    account = table["account"].combine_chunks().dictionary_encode()
-    side = np.asarray(table["position_side"].to_pylist()) != "long"
-    leverage = table["leverage"].to_numpy().astype(np.float64)
-    return Told.in_order(
-        table["event_ms"].to_numpy(), account.indices.to_numpy().astype(np.int64),
-        side.astype(np.int64), table["qty"].to_numpy(),
-        table["liquidation_price"].to_numpy().astype(np.float64), np.isnan(leverage),
-        account.dictionary.to_pylist(),
-    )  # fmt: skip
 
 
 class Heard:

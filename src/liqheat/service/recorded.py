@@ -88,7 +88,8 @@ class Recording:
     """One instrument: where its data lie, stored and live.
 
     ``tape`` is a copy which does not move, ``live`` the liquidations that came in lately;
-    ``collected``: somebody fills the store now; ``feed`` is what they say of liquidations.
+    ``collected``: somebody fills the store now; ``feed`` is what they say of liquidations;
+    ``heard_ms``: the newest time that was spoken of.
     """
 
     store: Store
@@ -97,6 +98,14 @@ class Recording:
     live: tuple[Liquidation, ...] = ()
     collected: bool = False
     feed: Completeness | None = None
+    heard_ms: int | None = None
+
+    @property
+    def end_ms(self) -> int:
+        """Where its data end, stored or heard of; nothing is later. 0 where there are none."""
+        spans = (self.stored.spans.get(kind) for kind in ("bars", "liquidations"))
+        heard = 0 if self.heard_ms is None else self.heard_ms + 1
+        return max([heard, *(span.end_ms for span in spans if span)])
 
     @property
     def instrument(self) -> Instrument:

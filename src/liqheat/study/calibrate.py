@@ -22,11 +22,14 @@ from liqheat.engine.learn import (
     FILL_DAYS,
     SCALE_DAYS,
     SCALE_EVENTS,
+    Shape,
     gather,
     learn,
-    learn_together,
+    learn_each,
 )
 from liqheat.engine.params import bank_for
+from liqheat.engine.positions import Told
+from liqheat.engine.shapes import transfer_shape, walk_shapes
 from liqheat.engine.weights import Weights, check, newest
 from liqheat.errors import BadInputError
 from liqheat.market.events import Bars, Liquidations
@@ -35,6 +38,8 @@ from liqheat.market.instrument import Instrument
 _NOTHING = np.zeros(0, np.int64)
 #: Days of weights a file keeps: a year, as far back as the page shows.
 KEEP_DAYS = 400
+#: Instruments learnt together: the solve is cubic in their components. More are parted by coin.
+TOGETHER_MOST = 12
 
 
 class Taught(Protocol):
@@ -75,20 +80,65 @@ def calibrate(
     return learn(bars, instrument, liquidations, covered=covered)
 
 
-def walk_forward(market: Taught) -> list[Weights]:
-    """Return the weights of every day of a market, each learnt from the days before it."""
-    return learn(
-        market.bars, market.instrument, market.liquidations, covered=market.covered
-    )
+def walk_forward(
+    markets: Sequence[Taught], told: Sequence[Told | None] | None = None
+) -> list[list[Weights]]:
+    """Return the weights of every day of some markets, each learnt from the days before it.
+
+    Parameters
+    ----------
+    markets : sequence of Taught
+        Learnt together, as far as ``together`` parts them.
+    told : sequence of Told or None, optional
+        The public positions of each market. Their shape is lent to all markets of the coin.
+    """
+    shapes = _shapes(markets, told or [None] * len(markets))
+    out: list[list[Weights]] = [[] for _ in markets]
+    for group in together([market.instrument for market in markets]):
+        evidence = [
+            gather(m.bars, m.instrument, m.liquidations, m.covered)
+            for m in (markets[i] for i in group)
+        ]
+        found = learn_each(evidence, shapes=[shapes[i] for i in group])
+        for i, weights in zip(group, found, strict=True):
+            out[i] = weights
+    return out
 
 
-def calibrate_together(
-    markets: Sequence[Taught], as_of_ms: int
-) -> dict[str, Weights | None]:
-    """Return the weights of several markets at one time, lent what coin and exchange share."""
-    evidence = [gather(m.bars, m.instrument, m.liquidations, m.covered) for m in markets]
-    found = learn_together(evidence, as_of_ms)
-    return {m.instrument.name: one for m, one in zip(markets, found, strict=True)}
+def together(instruments: Sequence[Instrument]) -> list[list[int]]:
+    """Return which instruments are learnt together: all of them, or where too many by coin."""
+    every = list(range(len(instruments)))
+    if len(every) <= TOGETHER_MOST:
+        return [every] if every else []
+    coins: dict[str, list[int]] = {}
+    for i, instrument in enumerate(instruments):
+        coins.setdefault(instrument.coin, []).append(i)
+    return [
+        group[at : at + TOGETHER_MOST]
+        for group in coins.values()
+        for at in range(0, len(group), TOGETHER_MOST)
+    ]
+
+
+def _shapes(markets: Sequence[Taught], told: Sequence[Told | None]) -> list[list[Shape]]:
+    """Return the measured shapes of each market: its own, else another's of the coin."""
+    banks = [bank_for(market.instrument, CALIBRATED)[0] for market in markets]
+    own: dict[int, list[Shape]] = {}
+    for i, (market, positions) in enumerate(zip(markets, told, strict=True)):
+        if positions is not None and not market.instrument.is_inverse:
+            own[i] = walk_shapes(market.bars, market.instrument, positions)
+    out = []
+    for i, market in enumerate(markets):
+        coin = market.instrument.coin
+        lent = [
+            j for j, found in own.items() if found and markets[j].instrument.coin == coin
+        ]
+        source = i if own.get(i) else max(lent, key=lambda j: len(own[j]), default=None)
+        out.append([] if source is None else [
+            Shape(one.as_of_ms, transfer_shape(one.log_gain, banks[source], banks[i]))
+            for one in own[source]
+        ])  # fmt: skip
+    return out
 
 
 def weights_path(data_dir: Path, instrument: Instrument) -> Path:

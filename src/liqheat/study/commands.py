@@ -87,6 +87,9 @@ def _calibrate(tools: Tools) -> click.Command:
     ) -> None:
         """Learn the weights of the calibrated model, day by day, and keep them with their dates.
 
+        Instruments are learnt together: each is lent what its coin and exchange share, and
+        where positions are public their shape is the coin's prior.
+
         Needs stored bars of at most 15 minutes and liquidations. What was kept before is
         replaced, because it is learnt anew from the first day on.
         """
@@ -111,7 +114,7 @@ def _learn_all(
 ) -> list[dict[str, Any]]:
     from liqheat.store import Store
     from liqheat.study.calibrate import walk_forward, weights_row, write_weights
-    from liqheat.study.market import stored
+    from liqheat.study.market import stored, stored_positions
 
     rows = []
     with Store.open(tools.folder(), mode="r") as store:
@@ -122,15 +125,18 @@ def _learn_all(
                 f"{tools.folder()} holds no instrument with bars and liquidations; import a "
                 "recorded tape, or collect for some days"
             )
+        markets, told = [], []
         for done, name in enumerate(names or held):
             progress(done, len(names or held), name)
-            market = stored(store, name, None, end_ms)
-            weights = walk_forward(market)
-            path = None
-            if weights and not dry_run:
-                path = write_weights(tools.folder(), market.instrument, weights)
-            rows.append(weights_row(market, weights, path))
-        progress(len(rows), len(rows), "")
+            markets.append(stored(store, name, None, end_ms))
+            told.append(stored_positions(store, name, end_ms))
+    progress(len(markets), len(markets) + 1, "learning")
+    for market, weights in zip(markets, walk_forward(markets, told), strict=True):
+        path = None
+        if weights and not dry_run:
+            path = write_weights(tools.folder(), market.instrument, weights)
+        rows.append(weights_row(market, weights, path))
+    progress(len(rows), len(rows), "")
     return rows
 
 

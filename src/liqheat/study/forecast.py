@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liqheat.engine.heatmap import Heatmap, HeatmapParams, Model, build_heatmap
-from liqheat.engine.learn import Evidence, gather, learn_day
+from liqheat.engine.learn import Evidence, gather, learn_each
 from liqheat.engine.sweeps import swept
 from liqheat.engine.weights import Weights, newest
-from liqheat.market.units import DAY_MS
 from liqheat.study.market import Market
 from liqheat.study.metrics import REACH_ROWS, ROW
 
@@ -100,15 +99,7 @@ def learned(market: Market) -> tuple[tuple[Weights, ...], Evidence]:
     evidence = gather(
         market.bars, market.instrument, market.liquidations, covered=market.covered
     )
-    out: list[Weights] = []
-    start: F64 | None = None
-    first = market.score_from_ms // DAY_MS * DAY_MS
-    for as_of in range(first, market.end_ms + 1, DAY_MS):
-        weights = learn_day(evidence, as_of, start=start)
-        if weights is not None:
-            out.append(weights)
-            start = np.append(weights.log_gain, weights.side_gain)
-    return tuple(out), evidence
+    return tuple(learn_each([evidence], from_ms=market.score_from_ms)[0]), evidence
 
 
 def feed_share(weights: Sequence[Weights], at_ms: I64) -> F64:

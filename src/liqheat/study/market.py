@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from liqheat.engine.positions import Told
 from liqheat.errors import BadInputError, UnavailableError
 from liqheat.exchanges._agents import REGIMES
 from liqheat.exchanges.base import Kind
@@ -296,6 +297,31 @@ def stored(
         covered=covered_intervals(first, last, gaps),
         score_from_ms=first if start_ms is None else max(start_ms, first),
         source="recorded", left_out=left_out,
+    )  # fmt: skip
+
+
+def stored_positions(
+    store: Readable,
+    name: str,
+    end_ms: int | None = None,
+    *,
+    load_from_ms: int | None = None,
+) -> Told | None:
+    """Return the public positions of an instrument told before ``end_ms``; None without any."""
+    table = store.read("positions", name, load_from_ms, end_ms)
+    return told_of(table) if table.num_rows else None
+
+
+def told_of(table: pa.Table) -> Told:
+    """Return the rows of a table of the kind ``positions``."""
+    account = table["account"].combine_chunks().dictionary_encode()
+    side = np.asarray(table["position_side"].to_pylist()) != "long"
+    leverage = table["leverage"].to_numpy().astype(np.float64)
+    return Told.in_order(
+        table["event_ms"].to_numpy(), account.indices.to_numpy().astype(np.int64),
+        side.astype(np.int64), table["qty"].to_numpy(),
+        table["liquidation_price"].to_numpy().astype(np.float64), np.isnan(leverage),
+        account.dictionary.to_pylist(),
     )  # fmt: skip
 
 
