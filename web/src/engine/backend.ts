@@ -54,6 +54,11 @@ export class Heat implements HeatRenderer {
     this.current.draw(context, view);
   }
 
+  /** For a still picture the heat must be in the chart's own canvas. */
+  useBitmap(wanted: boolean): void {
+    if (this.gl && !this.gl.lost) this.swap(wanted ? new BitmapHeat() : this.gl);
+  }
+
   dispose(): void {
     this.current.dispose();
     this.gl = null;

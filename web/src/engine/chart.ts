@@ -158,6 +158,14 @@ export class HeatChart {
     this.heatLayer.requestUpdate(); // the layers share one repaint
   }
 
+  /** A still picture of all that is in sight, drawn at once; the ground is left out. */
+  still(): HTMLCanvasElement {
+    this.heat.useBitmap(true);
+    const picture = this.chart.takeScreenshot(); // draws what is pending first
+    this.heat.useBitmap(false);
+    return picture;
+  }
+
   /** A column was appended or rewritten: heat and candle go into the same repaint. */
   columnChanged(column: number, scrolled: boolean): void {
     if (!this.matrix) return;

@@ -8,13 +8,15 @@
 import { computed, effect, signal } from '@preact/signals';
 
 import type { Theme } from '../engine/lut';
+import { announcement } from './page';
 import { THEME_CHOICES, prefs, setPrefs } from './prefs';
 
 /** The bar at the top of the page, with which a browser's frame should go. */
 const FRAME: Record<Theme, string> = { dark: '#0b0f16', light: '#ffffff' };
 
 const systemLight = signal(false);
-const printing = signal(false);
+/** Paper is being laid out: set by `ui/paper.ts`. */
+export const printing = signal(false);
 
 export const theme = computed<Theme>(() => {
   if (printing.value) return 'light';
@@ -25,11 +27,13 @@ export const theme = computed<Theme>(() => {
 
 export function nextTheme(): void {
   const at = THEME_CHOICES.indexOf(prefs.value.theme);
-  setPrefs({ theme: THEME_CHOICES[(at + 1) % THEME_CHOICES.length] });
+  const next = THEME_CHOICES[(at + 1) % THEME_CHOICES.length];
+  setPrefs({ theme: next });
+  announcement.value = `Theme: ${next}`;
 }
 
 /** Follow a media query: now, and whenever it changes. */
-function follow(query: string, onMatch: (matches: boolean) => void): void {
+export function follow(query: string, onMatch: (matches: boolean) => void): void {
   const media = window.matchMedia(query);
   onMatch(media.matches);
   media.addEventListener('change', ({ matches }) => onMatch(matches));
@@ -37,10 +41,6 @@ function follow(query: string, onMatch: (matches: boolean) => void): void {
 
 export function startTheme(): void {
   follow('(prefers-color-scheme: light)', (matches) => (systemLight.value = matches));
-  follow('print', (matches) => (printing.value = matches));
-  // Before the page is laid out for paper, where the query changes too late for a canvas.
-  window.addEventListener('beforeprint', () => (printing.value = true));
-  window.addEventListener('afterprint', () => (printing.value = false));
   effect(() => {
     document.documentElement.dataset['theme'] = theme.value;
     const frame = document.querySelector<HTMLMetaElement>('meta[name=theme-color]');

@@ -4,8 +4,9 @@ import { largestClusters } from '../engine/clusters';
 import { formatPercent, formatPrice, formatUsd } from '../format';
 import { dialog, health } from '../state/page';
 import { prefs, setPrefs } from '../state/prefs';
+import { PaletteControl, ThemeControl } from './Colors';
 import { usePanel } from './context';
-import { ProfileToggle, PaletteControl } from './controls';
+import { ProfileToggle } from './controls';
 import { Dialog } from './Dialog';
 import { CAPTION } from './StatusBar';
 import { SIDE_TEXT } from './words';
@@ -26,8 +27,9 @@ export function About() {
         far as nobody closed or moved it. It does not say whether or when the price gets there.
       </p>
       <div class="row">
-        <PaletteControl />
+        <ThemeControl />
         <ProfileToggle />
+        <PaletteControl />
       </div>
       <dl class="facts">
         <dt>Version</dt>
@@ -63,6 +65,8 @@ const KEYS: readonly (readonly [string, string])[] = [
   ['R', 'realised liquidations on the chart'],
   ['B', 'distance bands: ±1, 2, 5, 10 % from the price'],
   ['T', 'largest levels as a table'],
+  ['D', 'dark, light, or as the system'],
+  ['P', 'next palette'],
   ['C', 'another panel beside this one'],
   ['← → ↑ ↓', 'move the cursor (Shift: ten at once)'],
   ['Enter', 'pin the cell under the cursor'],

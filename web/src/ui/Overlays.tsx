@@ -7,6 +7,10 @@ import { ExchangeDialog } from './ExchangeDialog';
 import { Leverage } from './Leverage';
 import { Sheet } from './Sheet';
 import { SymbolPicker } from './SymbolPicker';
+import { startPaper } from './paper';
+import './contrast.css';
+
+startPaper();
 
 export function Overlays() {
   return (

@@ -1,6 +1,7 @@
 /** The phone's sheet: every control which the desktop has in its toolbar, under the thumb. */
 
 import { dialog } from '../state/page';
+import { PaletteControl, ThemeControl } from './Colors';
 import { usePanel } from './context';
 import {
   BandsToggle,
@@ -9,7 +10,6 @@ import {
   MixtureChip,
   ModelControl,
   ModelLine,
-  PaletteControl,
   ProfileToggle,
   RangeControl,
   RealisedToggle,
@@ -51,6 +51,7 @@ export function Sheet() {
       <StepControl />
       <h3>Colors</h3>
       <div class="row">
+        <ThemeControl />
         <ScaleControl />
         <PaletteControl />
       </div>

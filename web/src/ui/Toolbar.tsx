@@ -2,7 +2,9 @@
 
 import { formatPercent, formatPrice, splitSymbol } from '../format';
 import { dialog, type DialogName } from '../state/page';
+import { prefs } from '../state/prefs';
 import { RANGES } from '../state/query';
+import { nextTheme } from '../state/theme';
 import { usePanel } from './context';
 import {
   BandsToggle,
@@ -21,7 +23,7 @@ import {
   StepControl,
   ZoneToggle,
 } from './controls';
-import { Chevron, Columns, Info, Keyboard, Mark, Sliders, Table } from './icons';
+import { Chevron, Columns, Info, Keyboard, Mark, Moon, Sliders, Sun, System, Table } from './icons';
 import { ModeBadge } from './States';
 import { LinkChip } from './StatusBar';
 
@@ -76,6 +78,19 @@ function IconButton(props: { label: string; name: DialogName; children: preact.C
   );
 }
 
+const THEME_ICON = { dark: Moon, light: Sun, system: System } as const;
+
+function ThemeButton() {
+  const { theme } = prefs.value;
+  const Picture = THEME_ICON[theme];
+  const label = `Theme: ${theme} (D)`;
+  return (
+    <button type="button" class="icon" data-name="theme" aria-label={label} title={label} onClick={nextTheme}>
+      <Picture />
+    </button>
+  );
+}
+
 export function Toolbar() {
   return (
     <header class="top">
@@ -102,6 +117,7 @@ export function Toolbar() {
         <IconButton label="Largest levels as a table (T)" name="levels">
           <Table />
         </IconButton>
+        <ThemeButton />
         <IconButton label="Keys (?)" name="help">
           <Keyboard />
         </IconButton>

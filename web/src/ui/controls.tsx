@@ -4,7 +4,6 @@ import type { ComponentChildren } from 'preact';
 
 import {
   MODELS,
-  PALETTES,
   RANGES,
   SIDES,
   STEPS,
@@ -140,29 +139,6 @@ export function ScaleControl() {
       text={(transfer) => TRANSFER_TEXT[transfer]}
       title={(transfer) => TRANSFER_TITLE[transfer]}
     />
-  );
-}
-
-export function PaletteControl() {
-  const p = usePanel();
-  return (
-    <label class="field">
-      <span>Palette</span>
-      <select
-        aria-label="Palette"
-        value={p.query.value.palette}
-        onChange={(event) => {
-          const palette = PALETTES.find((p) => p === event.currentTarget.value) ?? 'viridis';
-          p.set({ palette }, 'push');
-        }}
-      >
-        {PALETTES.map((name) => (
-          <option key={name} value={name}>
-            {name[0].toUpperCase() + name.slice(1)}
-          </option>
-        ))}
-      </select>
-    </label>
   );
 }
 

@@ -70,6 +70,26 @@ export const Sliders = () => (
   </svg>
 );
 
+export const Moon = () => (
+  <svg {...line}>
+    <path d="M13.5 9.5A6 6 0 0 1 6.5 2.5a6 6 0 1 0 7 7Z" />
+  </svg>
+);
+
+export const Sun = () => (
+  <svg {...line}>
+    <circle cx="8" cy="8" r="3" />
+    <path d="M8 1.5v1M8 13.5v1M1.5 8h1M13.5 8h1M3.4 3.4l.7.7M11.9 11.9l.7.7M3.4 12.6l.7-.7M11.9 4.1l.7-.7" />
+  </svg>
+);
+
+export const System = () => (
+  <svg {...line}>
+    <circle cx="8" cy="8" r="6" />
+    <path d="M8 2v12a6 6 0 0 0 0-12Z" fill="currentColor" />
+  </svg>
+);
+
 export const Close = () => (
   <svg {...line}>
     <path d="m4 4 8 8M12 4l-8 8" />

@@ -4,7 +4,8 @@ import { backward, forward } from '../engine/lut';
 import { dialog } from '../state/page';
 import { active } from '../state/panel';
 import { prefs } from '../state/prefs';
-import { MODELS, RANGES, type Query } from '../state/query';
+import { MODELS, PALETTES, RANGES, type Query } from '../state/query';
+import { nextTheme } from '../state/theme';
 import { announceCursor } from './announce';
 import { moveLow } from './Legend';
 
@@ -18,6 +19,10 @@ function choose(change: (query: Query) => Partial<Query>): void {
 
 function nextModel({ model }: Query): Partial<Query> {
   return { model: MODELS[(MODELS.indexOf(model) + 1) % MODELS.length] };
+}
+
+function nextPalette({ palette }: Query): Partial<Query> {
+  return { palette: PALETTES[(PALETTES.indexOf(palette) + 1) % PALETTES.length] };
 }
 
 function nudgeThreshold(direction: 1 | -1): void {
@@ -63,6 +68,8 @@ const SINGLE: Record<string, Action> = {
   r: () => choose(({ realised }) => ({ realised: !realised })),
   b: () => choose(({ bands }) => ({ bands: !bands })),
   t: () => (dialog.value = 'levels'),
+  d: nextTheme,
+  p: () => choose(nextPalette),
   c: () => (dialog.value = 'compare'),
   '[': () => nudgeThreshold(-1),
   ']': () => nudgeThreshold(1),
