@@ -197,6 +197,29 @@ def both_sides(usd: dict[int, float]) -> dict[str, list[float]]:
     return {"long_usd": long, "short_usd": short}
 
 
+#: Columns of which the series know nothing, and the one with liquidations.
+UNKNOWN = range(60, 70)
+LIQUIDATED = 100
+
+
+def series_columns() -> dict[str, list[float | None]]:
+    """Return figures by column: open interest is 1000 + column millions."""
+
+    def known(value: Callable[[int], float]) -> list[float | None]:
+        return [None if i in UNKNOWN else value(i) for i in range(COLUMNS)]
+
+    return {
+        "open_interest_usd": known(lambda i: 1e9 + i * 1e6),
+        "open_interest_of": [0 if i in UNKNOWN else 1 for i in range(COLUMNS)],
+        "funding_rate": known(lambda i: 1e-4 if i < 90 else -5e-5),
+        "qty_usd": known(lambda i: 3e6),
+        "taker_buy_usd": known(lambda i: 2e6),
+        "taker_sell_usd": known(lambda i: 1e6),
+        "liquidated_long_usd": known(lambda i: 7e6 if i == LIQUIDATED else 0.0),
+        "liquidated_short_usd": known(lambda i: 2e6 if i == LIQUIDATED else 0.0),
+    }
+
+
 @dataclass
 class FakeServer:
     """Answers the page's socket and REST calls as the test's fields say."""
@@ -214,6 +237,10 @@ class FakeServer:
     #: Queries for exact columns so far; none is answered while `hold_columns`.
     columns_asked: list[str] = field(default_factory=list)
     hold_columns: bool = False
+    #: Members which the reply about series has otherwise; its status; what was asked so far.
+    series: dict[str, Any] = field(default_factory=dict)
+    series_status: int = 200
+    series_asked: list[dict[str, list[str]]] = field(default_factory=list)
     t0_ms: int = 0
     #: What each exchange holds [USD per bin], longs below the price; replaces the one level.
     parts: dict[str, dict[int, float]] = field(default_factory=dict)
@@ -229,6 +256,7 @@ class FakeServer:
         self.page.route("**/api/v1/health", self._health)
         self.page.route("**/api/v1/column?**", self._column)
         self.page.route("**/api/v1/map?**", self._map)
+        self.page.route("**/api/v1/series?**", self._series)
 
     def send(self, data: bytes | str) -> None:
         self.sockets[-1].send(data)
@@ -362,6 +390,27 @@ class FakeServer:
             "tiers": tiers,
         }
         route.fulfill(json=facts | split)
+
+    def _series(self, route: Any) -> None:
+        self.series_asked.append(parse_qs(urlparse(route.request.url).query))
+        if self.series_status != 200:
+            fault = {"status": self.series_status, "title": "The store is busy"}
+            route.fulfill(status=self.series_status, json=fault)
+            return
+        starts = [self.t0_ms + i * STEP_MS for i in range(COLUMNS)]
+        facts = {
+            "mode": "live",
+            "instrument": "test:BTCUSDT",
+            "lead": "test:BTCUSDT",
+            "step_ms": STEP_MS,
+            "start_ms": starts,
+            "funding_interval_ms": 8 * 3_600_000,
+            "liquidations_completeness": "sampled_1s",
+            "notes": [],
+            **series_columns(),
+            **self.series,
+        }
+        route.fulfill(json=facts)
 
     def _health(self, route: Any) -> None:
         facts = {

@@ -5,7 +5,12 @@
  * state to the pixel read back, so that rasterization is inside.
  */
 
+import type { HeatChart } from './engine/chart';
+import { cvd, rsi } from './engine/indicators';
 import { HeatMatrix } from './engine/matrix';
+import { SPECS, type PaneKind } from './engine/paneKinds';
+import type { PaneColumns } from './engine/paneLayer';
+import { PaneStack } from './engine/panes';
 import { decodeSnapshot, gunzip, HEADER_BYTES, type Snapshot } from './net/codec';
 import { panels } from './state/panel';
 
@@ -78,6 +83,39 @@ function makeUp(w: number, h: number): Snapshot {
   return { header, codes, candles };
 }
 
+/** Columns of every sub-pane, with a hole and with steps in which nothing was liquidated. */
+function paneColumns(m: HeatMatrix): Record<PaneKind, PaneColumns> {
+  const rnd = random(11);
+  const make = (value: (t: number) => number): Float64Array =>
+    Float64Array.from({ length: m.width }, (_, t) => (t > m.width * 0.3 && t < m.width * 0.34 ? NaN : value(t)));
+  let level = 9e9;
+  const volume = make(() => 2e7 * (0.2 + rnd() ** 4 * 3));
+  const liquidated = (): Float64Array => make(() => (rnd() < 0.5 ? 0 : 2e6 * rnd() ** 8));
+  return {
+    oi: { main: make(() => (level *= 1 + (rnd() - 0.5) * 0.004)) },
+    funding: { main: make((t) => 1e-4 * Math.sin(Math.floor(t / 480)) + 3e-5) },
+    volume: { main: volume },
+    cvd: { main: cvd(volume.map((usd) => usd * rnd()), volume.map((usd) => usd * rnd())) },
+    rsi: { main: rsi(m.candles.close, m.width) },
+    liq: { main: liquidated(), down: liquidated() },
+  };
+}
+
+/** `&panes=6`: as many sub-panes under the heat. */
+function startPanes(chart: HeatChart | null, m: HeatMatrix, count: number): void {
+  const kinds = (Object.keys(SPECS) as PaneKind[]).slice(0, count);
+  const none = (): void => undefined;
+  let stack: PaneStack | null = null;
+  const fill = (all: boolean): void => {
+    const columns = all ? paneColumns(m) : { rsi: { main: rsi(m.candles.close, m.width) } };
+    for (const [kind, of] of Object.entries(columns)) stack?.setColumns(kind as PaneKind, of);
+  };
+  const events = { onColumns: fill, onHover: none, onPlaces: none, onResized: none };
+  chart?.setPanes((api, theme) => (stack = new PaneStack(api, theme, events)));
+  stack!.setKinds(kinds, {});
+  fill(true);
+}
+
 /** The snapshot as the server would send it, to time the way back. */
 async function pack({ header, codes }: Snapshot): Promise<Uint8Array<ArrayBuffer>> {
   const { columns: w, bins: h } = header;
@@ -133,6 +171,7 @@ export function startBench(size: string): void {
   panel.pictureMode.value = 'simulated';
   panel.shown.value = 'bench';
   panel.showMatrix(matrix);
+  startPanes(panel.chart.value, matrix, Number(new URLSearchParams(window.location.search).get('panes')));
   window.liqheatBench = {
       pan: (n: number) =>
         time(n, (i) => {

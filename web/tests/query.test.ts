@@ -39,6 +39,7 @@ describe('URL state', () => {
       split: 'exchange',
       tiers: 'L1,L3',
       mixture: '25:.5,50:.5',
+      sub: 'oi,rsi',
     };
     const text = formatQuery(chosen);
     expect(parseQuery(text)).toEqual(chosen);
@@ -111,5 +112,13 @@ describe('panels in the URL', () => {
 
   it.each(['?n=0', '?n=5', '?n=1.5', '?n=x', '?m.2=zones'])('falls back to one panel on %s', (search) => {
     expect(parseChoices(search).others).toEqual([]);
+  });
+});
+
+describe('sub-panes', () => {
+  it('are read in their order, each once, without what is none', () => {
+    expect(parseQuery('?sub=rsi,oi,rsi,nonsense').sub).toBe('rsi,oi');
+    expect(parseQuery('?sub=').sub).toBe('');
+    expect(formatQuery({ ...DEFAULTS, sub: 'rsi,oi' })).toBe('?sub=rsi,oi');
   });
 });

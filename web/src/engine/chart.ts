@@ -33,6 +33,7 @@ import type { HeatKind } from './heat';
 import type { Layer } from './layer';
 import { BubbleLayer, HeatLayer, PinLayer, ProfileLayer } from './layers';
 import { withRoom, type HeatMatrix, type Side } from './matrix';
+import type { PaneHost } from './paneKinds';
 import type { Profile } from './profile';
 import type { ProfileStyle } from './strip';
 import { FULL_ROOM, roomAround, type Room } from './room';
@@ -86,6 +87,7 @@ export class HeatChart {
   private side: Side | null = null;
   private cursor: Cursor | null = null;
   private room: Room = FULL_ROOM;
+  private panes: PaneHost | null = null;
   private theme: ChartTheme = chartTheme('dark', 'viridis');
 
   constructor(
@@ -130,12 +132,15 @@ export class HeatChart {
     const before = this.matrix;
     const range = this.chart.timeScale().getVisibleLogicalRange();
     const live = this.atLive();
+    // Their times are of the old columns: gone before there are others.
+    this.panes?.setMatrix(null);
     this.matrix = matrix;
     matrix?.showSide(this.side);
     const { heatLayer, bubbleLayer, profileLayer, pinLayer } = this;
     const layers = [heatLayer, bubbleLayer, profileLayer, pinLayer, ...this.guests];
     for (const layer of layers) layer.setMatrix(matrix);
     this.setCandles();
+    this.panes?.setMatrix(matrix);
     this.layoutProfile();
     if (!matrix) return;
     if (fit || !before || !range) this.fit();
@@ -155,6 +160,7 @@ export class HeatChart {
     this.theme = theme;
     this.chart.applyOptions(this.colorOptions());
     this.series.applyOptions(this.candleColors());
+    this.panes?.setTheme(theme);
     this.heatLayer.requestUpdate(); // the layers share one repaint
   }
 
@@ -177,7 +183,15 @@ export class HeatChart {
       this.heat.columnChanged(column);
       this.series.update(this.bar(this.matrix, column), column < this.matrix.width - 1);
     }
+    this.panes?.columnChanged();
     this.heatLayer.requestUpdate();
+  }
+
+  /** Hang sub-panes under the heat; `null` takes them away. */
+  setPanes(make: ((chart: IChartApi, theme: ChartTheme) => PaneHost) | null): void {
+    this.panes?.dispose();
+    this.panes = make && make(this.chart, this.theme);
+    this.panes?.setMatrix(this.matrix);
   }
 
   setZone(zone: Zone): void {
@@ -358,11 +372,18 @@ export class HeatChart {
     return this.heat.kind;
   }
 
+  /** The box of all panes with their axes. */
+  get element(): HTMLElement {
+    return this.container;
+  }
+
+  /** The pane of the heat. */
   paneSize(): { width: number; height: number } {
     return { width: this.chart.timeScale().width(), height: this.chart.panes()[0].getHeight() };
   }
 
   dispose(): void {
+    this.setPanes(null);
     this.chart.remove();
     this.heat.dispose();
   }
@@ -395,7 +416,7 @@ export class HeatChart {
     const { text, grid, border, crosshair, label } = this.theme;
     const line = { color: crosshair, labelBackgroundColor: label };
     return {
-      layout: { textColor: text },
+      layout: { textColor: text, panes: { separatorColor: border, separatorHoverColor: grid } },
       grid: { vertLines: { color: grid }, horzLines: { color: grid } },
       crosshair: { vertLine: line, horzLine: line },
       rightPriceScale: { borderColor: border },

@@ -18,6 +18,7 @@ import type {
 } from 'lightweight-charts';
 
 import type { HeatView } from './heat';
+import type { ChartTheme } from './theme';
 
 type Target = Parameters<IPrimitivePaneRenderer['draw']>[0];
 
@@ -93,4 +94,22 @@ export abstract class Layer implements ISeriesPrimitive<Time> {
       ratioY: verticalPixelRatio,
     };
   }
+}
+
+/** The pattern of steps about which nothing is known. */
+export function hatching(context: CanvasRenderingContext2D, { fill, line }: ChartTheme['hatch']): CanvasPattern {
+  const size = 8;
+  const canvas = document.createElement('canvas');
+  canvas.width = canvas.height = size;
+  const c = canvas.getContext('2d')!;
+  c.fillStyle = fill;
+  c.fillRect(0, 0, size, size);
+  c.strokeStyle = line;
+  c.beginPath();
+  for (const shift of [-size, 0, size]) {
+    c.moveTo(shift, size);
+    c.lineTo(shift + size, 0);
+  }
+  c.stroke();
+  return context.createPattern(canvas, 'repeat')!;
 }

@@ -3,7 +3,7 @@
  */
 
 import type { HeatRenderer, HeatView } from './heat';
-import { Layer, type Scope } from './layer';
+import { Layer, hatching, type Scope } from './layer';
 import type { HeatMatrix } from './matrix';
 import { buildProfile, type Profile } from './profile';
 import { drawProfile, type ProfileStyle } from './strip';
@@ -50,22 +50,8 @@ export class HeatLayer extends Layer {
   }
 
   private pattern(context: CanvasRenderingContext2D): CanvasPattern {
-    const { fill, line } = this.theme().hatch;
-    if (this.hatch?.line === line) return this.hatch.pattern;
-    const size = 8;
-    const canvas = document.createElement('canvas');
-    canvas.width = canvas.height = size;
-    const c = canvas.getContext('2d')!;
-    c.fillStyle = fill;
-    c.fillRect(0, 0, size, size);
-    c.strokeStyle = line;
-    c.beginPath();
-    for (const shift of [-size, 0, size]) {
-      c.moveTo(shift, size);
-      c.lineTo(shift + size, 0);
-    }
-    c.stroke();
-    this.hatch = { line, pattern: context.createPattern(canvas, 'repeat')! };
+    const { hatch } = this.theme();
+    if (this.hatch?.line !== hatch.line) this.hatch = { line: hatch.line, pattern: hatching(context, hatch) };
     return this.hatch.pattern;
   }
 }

@@ -24,6 +24,7 @@ import {
   choices,
   queryOf,
   setChoices,
+  subpanesOf,
   type Choices,
   type Query,
 } from './query';
@@ -182,6 +183,13 @@ function chooseSymbol(): void {
   panels.peek()[0].set({ instrument: chosen }, 'replace');
 }
 
+/** An address which says nothing of sub-panes opens with those of the last choice. */
+function choosePanes(): void {
+  if (new URLSearchParams(window.location.search).has('sub')) return;
+  const sub = subpanesOf(prefs.peek().subpanes).join();
+  if (sub !== '') panels.peek()[0].set({ sub }, 'replace');
+}
+
 /** The tab says what a trader looks for while it is in the background. */
 function nameTab(): void {
   const { matrix, symbol, lastPrice, instrument, mode, recorded } = active.value;
@@ -206,6 +214,7 @@ function countPanels(): void {
 }
 
 export function startPanels(): void {
+  choosePanes();
   panels.value[0].start();
   effect(chooseSymbol);
   effect(countPanels);

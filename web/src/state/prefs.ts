@@ -2,6 +2,8 @@
 
 import { signal } from '@preact/signals';
 
+import type { Shares } from '../engine/panes';
+
 export const THEME_CHOICES = ['dark', 'light', 'system'] as const;
 export type ThemeChoice = (typeof THEME_CHOICES)[number];
 
@@ -10,10 +12,13 @@ export interface Prefs {
   readonly keys: boolean;
   readonly lastSymbol: string;
   readonly theme: ThemeChoice;
+  /** Sub-panes of the last choice, and their heights as shares of the chart's. */
+  readonly subpanes: string;
+  readonly paneShares: Shares;
 }
 
 const STORE = 'liqheat.prefs';
-const DEFAULT_PREFS: Prefs = { keys: true, lastSymbol: '', theme: 'dark' };
+const DEFAULT_PREFS: Prefs = { keys: true, lastSymbol: '', theme: 'dark', subpanes: '', paneShares: {} };
 
 function read(): Prefs {
   try {

@@ -14,6 +14,7 @@
 import { signal } from '@preact/signals';
 
 import type { PaletteName, Transfer } from '../engine/lut';
+import type { PaneKind } from '../engine/paneKinds';
 import type { Zone } from '../engine/axis';
 
 export const RANGES = ['12h', '24h', '48h', '3d', '1w', '2w', '1M', '3M', '6M', '1Y'] as const;
@@ -24,6 +25,9 @@ export const PALETTES = ['viridis', 'cividis', 'inferno', 'mako', 'greys'] as co
 export const SIDES = ['both', 'long', 'short'] as const;
 export const SPLITS = ['side', 'tier', 'exchange'] as const;
 export const PANELS_MOST = 4;
+
+/** Sub-panes under the heat, in the order in which a menu names them. */
+export const SUBPANES: readonly PaneKind[] = ['oi', 'funding', 'volume', 'cvd', 'rsi', 'liq'];
 
 export type Range = (typeof RANGES)[number];
 export type Step = (typeof STEPS)[number];
@@ -59,6 +63,8 @@ export interface Query {
   readonly tiers: string;
   /** Own mixture of leverage ("25:.5,50:.5"); "" is the model's. */
   readonly mixture: string;
+  /** Sub-panes from top to bottom, comma between; "" is none. */
+  readonly sub: string;
 }
 
 export const DEFAULTS: Query = {
@@ -81,6 +87,7 @@ export const DEFAULTS: Query = {
   split: 'side',
   tiers: '',
   mixture: '',
+  sub: '',
 };
 
 /** Chosen once for all panels. */
@@ -137,6 +144,11 @@ function readBins(text: string): Partial<Query> | null {
   return Number.isInteger(bins) && bins >= 50 && bins <= 2000 ? { bins } : null;
 }
 
+/** The kinds in a list like "oi,rsi", each once; what is no kind is left out. */
+export function subpanesOf(sub: string): PaneKind[] {
+  return [...new Set(sub.split(','))].filter((name): name is PaneKind => SUBPANES.includes(name as PaneKind));
+}
+
 const FIELDS: readonly Field[] = [
   { key: 's', read: (text) => ({ instrument: text }), write: (q) => q.instrument },
   pattern('ex', 'exchanges', /^[a-z0-9_,-]{0,200}$/),
@@ -164,6 +176,7 @@ const FIELDS: readonly Field[] = [
   choice('pf', 'split', SPLITS),
   pattern('lev', 'tiers', /^(L[1-5](,L[1-5]){0,4})?$/),
   pattern('mix', 'mixture', /^([\d.]{1,6}:[\d.]{1,6}(,[\d.]{1,6}:[\d.]{1,6}){0,9})?$/),
+  { key: 'sub', read: (text) => ({ sub: subpanesOf(text).join() }), write: (q) => q.sub },
 ];
 
 /** What all panels have chosen. */

@@ -22,6 +22,9 @@ const Tooltips = lazy(() => import('./Tooltip').then((m) => m.Tooltips));
 const Bands = lazy(() => import('./Aids').then((m) => m.Bands));
 const ProfileHead = lazy(() => import('./Aids').then((m) => m.ProfileHead));
 
+/** Fetched with the first sub-pane that is shown. */
+const SubPanes = lazy(() => import('./SubPanes').then((m) => m.SubPanes));
+
 const FIRST_PICTURE = 'liqheat:first-picture';
 
 /** The time of the first picture, for measuring; tests wait for the attribute. */
@@ -164,6 +167,7 @@ export function ChartView() {
         />
         {p.query.value.bands && <Bands />}
         {p.query.value.profile && p.matrix.value && <ProfileHead />}
+        {p.query.value.sub !== '' && <SubPanes />}
         <Watermark />
         <div class="stage-badge">
           <ModeBadge />

@@ -67,6 +67,7 @@ const KEYS: readonly (readonly [string, string])[] = [
   ['T', 'largest levels as a table'],
   ['D', 'dark, light, or as the system'],
   ['P', 'next palette'],
+  ['I', 'panes under the heatmap: open interest, funding, volume …'],
   ['C', 'another panel beside this one'],
   ['← → ↑ ↓', 'move the cursor (Shift: ten at once)'],
   ['Enter', 'pin the cell under the cursor'],

@@ -5,6 +5,7 @@ import { Compare } from './Compare';
 import { About, Help, Levels } from './Dialogs';
 import { ExchangeDialog } from './ExchangeDialog';
 import { Leverage } from './Leverage';
+import { PaneMenu } from './PaneMenu';
 import { Sheet } from './Sheet';
 import { SymbolPicker } from './SymbolPicker';
 import { startPaper } from './paper';
@@ -18,6 +19,7 @@ export function Overlays() {
       <SymbolPicker />
       <Sheet />
       <Levels />
+      <PaneMenu />
       <Compare />
       <Leverage />
       <ExchangeDialog />

@@ -21,6 +21,7 @@ import {
 } from './controls';
 import { Dialog } from './Dialog';
 import { Legend } from './Legend';
+import { PaneSwitches } from './PaneMenu';
 import { Exchanges } from './StatusBar';
 
 export function Sheet() {
@@ -49,6 +50,8 @@ export function Sheet() {
       <h3>Range and step</h3>
       <RangeControl />
       <StepControl />
+      <h3>Panes under the heatmap</h3>
+      <PaneSwitches />
       <h3>Colors</h3>
       <div class="row">
         <ThemeControl />

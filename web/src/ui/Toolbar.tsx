@@ -23,7 +23,7 @@ import {
   StepControl,
   ZoneToggle,
 } from './controls';
-import { Chevron, Columns, Info, Keyboard, Mark, Moon, Sliders, Sun, System, Table } from './icons';
+import { Chevron, Columns, Info, Keyboard, Mark, Moon, Panes, Sliders, Sun, System, Table } from './icons';
 import { ModeBadge } from './States';
 import { LinkChip } from './StatusBar';
 
@@ -111,6 +111,9 @@ export function Toolbar() {
           <BandsToggle />
           <ZoneToggle />
         </span>
+        <IconButton label="Panes: open interest, funding, volume … (I)" name="panes">
+          <Panes />
+        </IconButton>
         <IconButton label="Compare side by side (C)" name="compare">
           <Columns />
         </IconButton>

@@ -42,6 +42,13 @@ export const Columns = () => (
   </svg>
 );
 
+export const Panes = () => (
+  <svg {...line}>
+    <rect x="1.5" y="2" width="13" height="12" rx="1.5" />
+    <path d="M1.5 8.5h13M1.5 11.3h13" />
+  </svg>
+);
+
 export const Keyboard = () => (
   <svg {...line}>
     <rect x="1.5" y="4" width="13" height="8.5" rx="1.5" />

@@ -70,6 +70,7 @@ const SINGLE: Record<string, Action> = {
   t: () => (dialog.value = 'levels'),
   d: nextTheme,
   p: () => choose(nextPalette),
+  i: () => (dialog.value = 'panes'),
   c: () => (dialog.value = 'compare'),
   '[': () => nudgeThreshold(-1),
   ']': () => nudgeThreshold(1),
