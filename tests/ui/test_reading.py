@@ -91,7 +91,9 @@ def accessible(page: Page) -> None:
         pytest.skip("axe-core is not installed: python tools/web_build.py test")
     page.evaluate(AXE.read_text())
     found = page.evaluate("axe.run({ resultTypes: ['violations'] })")
-    assert [f"{r['id']}: {n['html']}" for r in found["violations"] for n in r["nodes"]] == []
+    assert [
+        f"{r['id']}: {n['html']}" for r in found["violations"] for n in r["nodes"]
+    ] == []
 
 
 def test_rest_says_by_exchange_and_where_the_cluster_is(
@@ -248,11 +250,13 @@ def test_tiers_are_asked_for_once_the_clicks_rest(page: Page, fake: Any) -> None
     open_page(page)
     page.locator(".top [data-name=leverage]").click()
     dialog = page.get_by_role("dialog")
-    for tier in ("L4", "L5"):
-        dialog.locator(f"[data-tier={tier}]").click()
+    expect(dialog.locator("[data-tier=L4]")).to_be_visible()
+    page.evaluate(
+        "['L4', 'L5'].forEach((t) => document.querySelector(`[data-tier=${t}]`).click())"
+    )
     expect(page).to_have_url(re.compile("lev=L1,L2,L3"))
-    expect(page.locator("html[data-picture]")).to_be_attached()
-    page.wait_for_timeout(500)
+    expect(page.locator(".stage .overlay")).to_have_count(0)
+    page.wait_for_timeout(600)
     assert [one.get("tiers") for one in fake.subscriptions] == [None, "2,3,5,10,20,25"]
     for tier in ("L1", "L2"):
         dialog.locator(f"[data-tier={tier}]").click()

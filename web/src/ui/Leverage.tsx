@@ -36,7 +36,7 @@ export function TierChips() {
             aria-pressed={on}
             aria-disabled={only}
             title={only ? 'the only one drawn' : on ? 'click to hide it' : 'click to draw it'}
-            onClick={() => !only && p.set({ tiers: switchTier(tiers, tier) }, 'push')}
+            onClick={() => !only && p.set({ tiers: switchTier(p.query.peek().tiers, tier) }, 'push')}
           >
             {TIER[tier].text}
           </button>
