@@ -39,6 +39,9 @@ describe('URL state', () => {
       split: 'exchange',
       tiers: 'L1,L3',
       mixture: '25:.5,50:.5',
+      view: 'map',
+      by: 'tier',
+      target: 61234.5,
       sub: 'oi,rsi',
     };
     const text = formatQuery(chosen);
@@ -62,6 +65,7 @@ describe('URL state', () => {
     ['?thr=0.2', { ...DEFAULTS, lo: 0.2, hi: 1 }],
     ['?thr=0-1', { ...DEFAULTS, lo: 0, hi: 1 }],
     ['?thr=0.2-2', DEFAULTS],
+    ['?view=globe&by=moon&px=-3', DEFAULTS],
   ])('falls back on %s', (search, expected) => {
     expect(parseQuery(search)).toEqual(expected);
   });

@@ -23,7 +23,8 @@ export const MODELS = ['auto', 'sharp', 'zones', 'calibrated'] as const;
 export const TRANSFERS = ['sqrt', 'linear', 'log'] as const;
 export const PALETTES = ['viridis', 'cividis', 'inferno', 'mako', 'greys'] as const;
 export const SIDES = ['both', 'long', 'short'] as const;
-export const SPLITS = ['side', 'tier', 'exchange'] as const;
+export const GROUPINGS = ['side', 'tier', 'exchange'] as const;
+export const VIEWS = ['heatmap', 'map'] as const;
 export const PANELS_MOST = 4;
 
 /** Sub-panes under the heat, in the order in which a menu names them. */
@@ -32,6 +33,8 @@ export const SUBPANES: readonly PaneKind[] = ['oi', 'funding', 'volume', 'cvd', 
 export type Range = (typeof RANGES)[number];
 export type Step = (typeof STEPS)[number];
 export type Model = (typeof MODELS)[number];
+export type Grouping = (typeof GROUPINGS)[number];
+export type PageView = (typeof VIEWS)[number];
 
 export interface Query {
   /** A contract, or a coin over all exchanges; "" until the instrument list has chosen one. */
@@ -58,11 +61,17 @@ export interface Query {
   /** Lines at round distances from the price. */
   readonly bands: boolean;
   /** What the profile is split by. */
-  readonly split: (typeof SPLITS)[number];
+  readonly split: Grouping;
   /** Tiers of leverage drawn, comma between ("L1,L3"); "" is all. */
   readonly tiers: string;
   /** Own mixture of leverage ("25:.5,50:.5"); "" is the model's. */
   readonly mixture: string;
+  /** Price and time, or the newest column as bars over price. */
+  readonly view: PageView;
+  /** How the map's bars are split; "" is chosen from the data. */
+  readonly by: Grouping | '';
+  /** The price the map speaks about [USD]; null is each side's max pain. */
+  readonly target: number | null;
   /** Sub-panes from top to bottom, comma between; "" is none. */
   readonly sub: string;
 }
@@ -87,6 +96,9 @@ export const DEFAULTS: Query = {
   split: 'side',
   tiers: '',
   mixture: '',
+  view: 'heatmap',
+  by: '',
+  target: null,
   sub: '',
 };
 
@@ -144,6 +156,12 @@ function readBins(text: string): Partial<Query> | null {
   return Number.isInteger(bins) && bins >= 50 && bins <= 2000 ? { bins } : null;
 }
 
+function readTarget(text: string): Partial<Query> | null {
+  if (text === '') return { target: null };
+  const target = Number(text);
+  return target > 0 && Number.isFinite(target) ? { target } : null;
+}
+
 /** The kinds in a list like "oi,rsi", each once; what is no kind is left out. */
 export function subpanesOf(sub: string): PaneKind[] {
   return [...new Set(sub.split(','))].filter((name): name is PaneKind => SUBPANES.includes(name as PaneKind));
@@ -173,9 +191,12 @@ const FIELDS: readonly Field[] = [
   { key: 'bins', read: readBins, write: (q) => String(q.bins) },
   choice('side', 'side', SIDES),
   flag('bands', 'bands', '1', '0'),
-  choice('pf', 'split', SPLITS),
+  choice('pf', 'split', GROUPINGS),
   pattern('lev', 'tiers', /^(L[1-5](,L[1-5]){0,4})?$/),
   pattern('mix', 'mixture', /^([\d.]{1,6}:[\d.]{1,6}(,[\d.]{1,6}:[\d.]{1,6}){0,9})?$/),
+  choice('view', 'view', VIEWS),
+  choice('by', 'by', ['', ...GROUPINGS]),
+  { key: 'px', read: readTarget, write: (q) => (q.target === null ? '' : String(q.target)) },
   { key: 'sub', read: (text) => ({ sub: subpanesOf(text).join() }), write: (q) => q.sub },
 ];
 

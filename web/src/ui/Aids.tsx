@@ -12,7 +12,7 @@ import { FONT } from '../engine/chart';
 import type { Profile } from '../engine/profile';
 import { formatPrice, formatUsd } from '../format';
 import { startSplit, type SplitState } from '../state/split';
-import { SPLITS } from '../state/query';
+import { GROUPINGS } from '../state/query';
 import { usePanel } from './context';
 
 /** Lines at round distances from the price. */
@@ -65,11 +65,11 @@ export function ProfileHead() {
         aria-label="Profile"
         value={p.query.value.split}
         onChange={(event) => {
-          const split = SPLITS.find((one) => one === event.currentTarget.value) ?? 'side';
+          const split = GROUPINGS.find((one) => one === event.currentTarget.value) ?? 'side';
           p.set({ split }, 'push');
         }}
       >
-        {SPLITS.map((split) => (
+        {GROUPINGS.map((split) => (
           <option key={split} value={split}>
             {SPLIT_TEXT[split]}
           </option>

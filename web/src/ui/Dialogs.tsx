@@ -65,6 +65,7 @@ const KEYS: readonly (readonly [string, string])[] = [
   ['R', 'realised liquidations on the chart'],
   ['B', 'distance bands: ±1, 2, 5, 10 % from the price'],
   ['T', 'largest levels as a table'],
+  ['V', 'heatmap or map'],
   ['D', 'dark, light, or as the system'],
   ['P', 'next palette'],
   ['I', 'panes under the heatmap: open interest, funding, volume …'],

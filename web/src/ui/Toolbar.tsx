@@ -1,5 +1,6 @@
 /** The two lines over the chart: what is shown, and how. On a phone the second is a sheet. */
 
+import { priceDecimals } from '../engine/axis';
 import { formatPercent, formatPrice, splitSymbol } from '../format';
 import { dialog, type DialogName } from '../state/page';
 import { prefs } from '../state/prefs';
@@ -21,6 +22,7 @@ import {
   ScaleControl,
   SideControl,
   StepControl,
+  ViewControl,
   ZoneToggle,
 } from './controls';
 import { Chevron, Columns, Info, Keyboard, Mark, Moon, Panes, Sliders, Sun, System, Table } from './icons';
@@ -55,7 +57,7 @@ function Price() {
   const change = price / open - 1;
   return (
     <span class="price">
-      <strong>{formatPrice(price, p.chart.value?.priceDecimals ?? 2)}</strong>
+      <strong>{formatPrice(price, priceDecimals(price, p.instrument.value?.tick_size))}</strong>
       <span class={change < 0 ? 'fall' : 'rise'} title={`Change over ${p.query.value.range}`}>
         {formatPercent(change)}
       </span>
@@ -92,6 +94,7 @@ function ThemeButton() {
 }
 
 export function Toolbar() {
+  const heat = usePanel().query.value.view === 'heatmap';
   return (
     <header class="top">
       <div class="bar head">
@@ -105,11 +108,11 @@ export function Toolbar() {
         <span class="spacer" />
         <LinkChip short />
         <span class="axes">
-          <LiveButton />
-          <ResetButton />
+          {heat && <LiveButton />}
+          {heat && <ResetButton />}
           <LogPriceToggle />
-          <BandsToggle />
-          <ZoneToggle />
+          {heat && <BandsToggle />}
+          {heat && <ZoneToggle />}
         </span>
         <IconButton label="Panes: open interest, funding, volume … (I)" name="panes">
           <Panes />
@@ -117,9 +120,11 @@ export function Toolbar() {
         <IconButton label="Compare side by side (C)" name="compare">
           <Columns />
         </IconButton>
-        <IconButton label="Largest levels as a table (T)" name="levels">
-          <Table />
-        </IconButton>
+        {heat && (
+          <IconButton label="Largest levels as a table (T)" name="levels">
+            <Table />
+          </IconButton>
+        )}
         <ThemeButton />
         <IconButton label="Keys (?)" name="help">
           <Keyboard />
@@ -129,18 +134,30 @@ export function Toolbar() {
         </IconButton>
       </div>
       <div class="bar controls">
+        <ViewControl />
         <RangeControl />
-        <StepControl />
+        {heat && <StepControl />}
         <ModelControl />
         <MixtureChip />
         <LeverageButton />
         <ExchangesButton />
         <ModelLine />
-        <SideControl short />
-        <RealisedToggle />
-        <ScaleControl />
+        {heat && <SideControl short />}
+        {heat && <RealisedToggle />}
+        {heat && <ScaleControl />}
       </div>
     </header>
+  );
+}
+
+/** Phone: the other view, one tap away. */
+function ViewButton() {
+  const p = usePanel();
+  const map = p.query.value.view === 'map';
+  return (
+    <button type="button" class="button" data-name="view" onClick={() => p.set({ view: map ? 'heatmap' : 'map' }, 'push')}>
+      {map ? 'Heatmap' : 'Map'}
+    </button>
   );
 }
 
@@ -161,7 +178,7 @@ export function BottomBar() {
           <option key={range}>{range}</option>
         ))}
       </select>
-      <LiveButton />
+      <ViewButton />
       <button
         type="button"
         class="button"

@@ -68,6 +68,7 @@ const SINGLE: Record<string, Action> = {
   r: () => choose(({ realised }) => ({ realised: !realised })),
   b: () => choose(({ bands }) => ({ bands: !bands })),
   t: () => (dialog.value = 'levels'),
+  v: () => choose(({ view }) => ({ view: view === 'map' ? 'heatmap' : 'map' })),
   d: nextTheme,
   p: () => choose(nextPalette),
   i: () => (dialog.value = 'panes'),
