@@ -182,6 +182,19 @@ def test_bands_come_and_go_with_their_key(page: Page, fake: Any) -> None:
     expect(toggle).to_have_attribute("aria-pressed", "false")
 
 
+def test_filters_have_keys(page: Page, coin: Any) -> None:
+    open_page(page, "?s=BTC")
+    expect(page.locator(".top [data-name=exchanges]")).to_be_visible()
+    page.keyboard.press("o")
+    expect(page).to_have_url(re.compile("side=long"))
+    for key, words in (("k", "Tiers drawn"), ("e", "Only okx")):
+        page.keyboard.press(key)
+        dialog = page.get_by_role("dialog")
+        expect(dialog.get_by_text(words).or_(dialog.get_by_label(words))).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(dialog).to_have_count(0)
+
+
 def test_side_hides_the_other_sides_cells_but_not_their_reading(
     page: Page, fake: Any, wire: Any
 ) -> None:

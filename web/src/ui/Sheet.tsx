@@ -5,10 +5,8 @@ import { PaletteControl, ThemeControl } from './Colors';
 import { usePanel } from './context';
 import {
   BandsToggle,
-  LeverageButton,
   LiveButton,
   LogPriceToggle,
-  MixtureChip,
   ModelControl,
   ModelLine,
   ProfileToggle,
@@ -16,11 +14,11 @@ import {
   RealisedToggle,
   ResetButton,
   ScaleControl,
-  SideControl,
   StepControl,
   ZoneToggle,
 } from './controls';
 import { Dialog } from './Dialog';
+import { Filters, SideControl } from './Filters';
 import { Legend } from './Legend';
 import { PaneSwitches } from './PaneMenu';
 import { Exchanges } from './StatusBar';
@@ -73,8 +71,7 @@ export function Sheet() {
       <ModelControl />
       <ModelLine />
       <div class="row">
-        <LeverageButton />
-        <MixtureChip />
+        <Filters />
       </div>
       <h3>Range{heat ? ' and step' : ''}</h3>
       <RangeControl />

@@ -9,25 +9,25 @@ import { nextTheme } from '../state/theme';
 import { usePanel } from './context';
 import {
   BandsToggle,
-  ExchangesButton,
-  LeverageButton,
   LiveButton,
   LogPriceToggle,
-  MixtureChip,
   ModelControl,
   ModelLine,
   RangeControl,
   RealisedToggle,
   ResetButton,
   ScaleControl,
-  SideControl,
   StepControl,
   ViewControl,
   ZoneToggle,
 } from './controls';
 import { Chevron, Columns, Info, Keyboard, Mark, Moon, Panes, Sliders, Sun, System, Table } from './icons';
 import { ModeBadge } from './States';
+import { lazy } from './lazy';
 import { LinkChip } from './StatusBar';
+
+const Filters = lazy(() => import('./Filters').then((m) => m.Filters));
+const SideControl = lazy(() => import('./Filters').then((m) => m.SideControl));
 
 function SymbolButton() {
   const p = usePanel();
@@ -138,9 +138,7 @@ export function Toolbar() {
         <RangeControl />
         {heat && <StepControl />}
         <ModelControl />
-        <MixtureChip />
-        <LeverageButton />
-        <ExchangesButton />
+        <Filters />
         <ModelLine />
         {heat && <SideControl short />}
         {heat && <RealisedToggle />}
