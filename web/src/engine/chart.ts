@@ -374,8 +374,9 @@ export class HeatChart {
     return x === null || y === null ? null : { x, y };
   }
 
-  get renderer(): HeatKind {
-    return this.heat.kind;
+  /** Settles once the heat's renderer is chosen and in use. */
+  get rendererChosen(): Promise<void> {
+    return this.heat.chosen;
   }
 
   /** The box of all panes with their axes. */

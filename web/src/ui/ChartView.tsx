@@ -94,7 +94,6 @@ function useChart(p: Panel) {
       p.tape,
       wantedRenderer(),
     );
-    box.current!.dataset.renderer = engine.renderer;
     p.chart.value = engine;
     const stop = wire(engine, p);
     return () => {
