@@ -66,6 +66,8 @@ export interface Query {
   readonly tiers: string;
   /** Own mixture of leverage ("25:.5,50:.5"); "" is the model's. */
   readonly mixture: string;
+  /** The feed of liquidations is open. */
+  readonly feed: boolean;
   /** Price and time, or the newest column as bars over price. */
   readonly view: PageView;
   /** How the map's bars are split; "" is chosen from the data. */
@@ -96,6 +98,7 @@ export const DEFAULTS: Query = {
   split: 'side',
   tiers: '',
   mixture: '',
+  feed: false,
   view: 'heatmap',
   by: '',
   target: null,
@@ -103,7 +106,7 @@ export const DEFAULTS: Query = {
 };
 
 /** Chosen once for all panels. */
-const PAGE_WIDE: readonly (keyof Query)[] = ['zone'];
+const PAGE_WIDE: readonly (keyof Query)[] = ['zone', 'feed'];
 
 /** One key of the address bar. Reading an unknown value gives null: what was there before stays. */
 interface Field {
@@ -188,6 +191,7 @@ const FIELDS: readonly Field[] = [
   choice('tz', 'zone', ['utc', 'local']),
   flag('prof', 'profile', '1', '0'),
   flag('liq', 'realised', '1', '0'),
+  flag('feed', 'feed', '1', '0'),
   { key: 'bins', read: readBins, write: (q) => String(q.bins) },
   choice('side', 'side', SIDES),
   flag('bands', 'bands', '1', '0'),

@@ -68,6 +68,7 @@ const KEYS: readonly (readonly [string, string])[] = [
   ['K', 'leverage: tiers drawn, own mixture'],
   ['E', 'of a coin: exchanges added up'],
   ['T', 'largest levels as a table'],
+  ['F', 'feed of realised liquidations'],
   ['V', 'heatmap or map'],
   ['D', 'dark, light, or as the system'],
   ['P', 'next palette'],

@@ -21,6 +21,7 @@ import {
   ViewControl,
   ZoneToggle,
 } from './controls';
+import { FeedButton } from './FeedPane';
 import { Chevron, Columns, Info, Keyboard, Mark, Moon, Panes, Sliders, Sun, System, Table } from './icons';
 import { ModeBadge } from './States';
 import { lazy } from './lazy';
@@ -114,9 +115,12 @@ export function Toolbar() {
           {heat && <BandsToggle />}
           {heat && <ZoneToggle />}
         </span>
-        <IconButton label="Panes: open interest, funding, volume … (I)" name="panes">
-          <Panes />
-        </IconButton>
+        <FeedButton />
+        {heat && (
+          <IconButton label="Panes: open interest, funding, volume … (I)" name="panes">
+            <Panes />
+          </IconButton>
+        )}
         <IconButton label="Compare side by side (C)" name="compare">
           <Columns />
         </IconButton>
@@ -177,6 +181,7 @@ export function BottomBar() {
         ))}
       </select>
       <ViewButton />
+      <FeedButton text="Feed" />
       <button
         type="button"
         class="button"

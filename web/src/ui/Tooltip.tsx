@@ -174,7 +174,7 @@ function CursorTooltip() {
   const m = p.matrix.value;
   const at = p.cursor.value;
   const [size, ref] = useSize();
-  if (!m || m.width === 0 || !at || at.column < 0) return null;
+  if (!m || m.width === 0 || !at || at.column < 0 || p.isPinned(at)) return null;
   const chart = p.chart.value;
   const profile = chart?.profileAt(at.x);
   return (

@@ -77,6 +77,7 @@ const SINGLE: Record<string, Action> = {
     if (active.value.isCoin.value) dialog.value = 'exchanges';
   },
   t: () => (dialog.value = 'levels'),
+  f: () => choose(({ feed }) => ({ feed: !feed })),
   v: () => choose(({ view }) => ({ view: view === 'map' ? 'heatmap' : 'map' })),
   d: nextTheme,
   p: () => choose(nextPalette),
