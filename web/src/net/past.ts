@@ -1,7 +1,7 @@
 /** The past over REST: the map as known at a time, and what was liquidated till then. */
 
 import type { Realised } from '../engine/tape';
-import { getJson, getReply } from './api';
+import { getJson, getReply, parametersOf } from './api';
 import { decodeSnapshot, type Snapshot } from './codec';
 import type { LiquidationRow, Subscription } from './ws';
 
@@ -19,10 +19,9 @@ export async function fetchWindow(
   asOfMs: number,
   signal: AbortSignal,
 ): Promise<Snapshot> {
-  const q = new URLSearchParams({ format: 'bin', candles: '1', as_of_ms: String(asOfMs) });
-  for (const [name, value] of Object.entries(picture)) {
-    if (name !== 'key' && value !== null && value !== '') q.set(name, String(value));
-  }
+  const q = parametersOf(picture);
+  const more = { format: 'bin', candles: '1', as_of_ms: String(asOfMs) };
+  for (const [key, value] of Object.entries(more)) q.set(key, value);
   const reply = await getReply(`heatmap?${q.toString()}`, 'application/octet-stream', signal);
   return decodeSnapshot(new Uint8Array(await reply.arrayBuffer()));
 }

@@ -5,6 +5,7 @@ import { toggleTravel } from '../state/travel';
 import { PaletteControl, ThemeControl } from './Colors';
 import { usePanel } from './context';
 import {
+  BandsToggle,
   LiveButton,
   LogPriceToggle,
   ModelControl,
@@ -18,6 +19,7 @@ import {
   ZoneToggle,
 } from './controls';
 import { Dialog } from './Dialog';
+import { Filters, SideControl } from './Filters';
 import { Legend } from './Legend';
 import { PaneSwitches } from './PaneMenu';
 import { Exchanges } from './StatusBar';
@@ -27,6 +29,8 @@ function HeatControls() {
   return (
     <>
       <StepControl />
+      <h3>Side</h3>
+      <SideControl />
       <h3>Panes under the heatmap</h3>
       <PaneSwitches />
       <h3>Colors</h3>
@@ -40,6 +44,7 @@ function HeatControls() {
         <LogPriceToggle />
         <ZoneToggle />
         <ProfileToggle />
+        <BandsToggle />
         <RealisedToggle />
         <LiveButton />
         <ResetButton />
@@ -66,6 +71,9 @@ export function Sheet() {
       <h3>Model</h3>
       <ModelControl />
       <ModelLine />
+      <div class="row">
+        <Filters />
+      </div>
       <h3>Range{heat ? ' and step' : ''}</h3>
       <RangeControl />
       {heat && <HeatControls />}

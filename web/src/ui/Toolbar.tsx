@@ -8,6 +8,7 @@ import { RANGES } from '../state/query';
 import { nextTheme } from '../state/theme';
 import { usePanel } from './context';
 import {
+  BandsToggle,
   LiveButton,
   LogPriceToggle,
   ModelControl,
@@ -24,7 +25,11 @@ import {
 import { FeedButton } from './FeedPane';
 import { Chevron, Columns, Info, Keyboard, Mark, Moon, Panes, Sliders, Sun, System, Table } from './icons';
 import { ModeBadge } from './States';
+import { lazy } from './lazy';
 import { LinkChip } from './StatusBar';
+
+const Filters = lazy(() => import('./Filters').then((m) => m.Filters));
+const SideControl = lazy(() => import('./Filters').then((m) => m.SideControl));
 
 function SymbolButton() {
   const p = usePanel();
@@ -108,6 +113,7 @@ export function Toolbar() {
           {heat && <LiveButton />}
           {heat && <ResetButton />}
           <LogPriceToggle />
+          {heat && <BandsToggle />}
           {heat && <ZoneToggle />}
         </span>
         <TravelButton />
@@ -138,8 +144,9 @@ export function Toolbar() {
         <RangeControl />
         {heat && <StepControl />}
         <ModelControl />
+        <Filters />
         <ModelLine />
-        <span class="spacer" />
+        {heat && <SideControl short />}
         {heat && <RealisedToggle />}
         {heat && <ScaleControl />}
       </div>
