@@ -8,6 +8,7 @@ import { RANGES } from '../state/query';
 import { nextTheme } from '../state/theme';
 import { usePanel } from './context';
 import {
+  BandsToggle,
   LiveButton,
   LogPriceToggle,
   ModelControl,
@@ -23,7 +24,11 @@ import {
 import { FeedButton } from './FeedPane';
 import { Chevron, Columns, Info, Keyboard, Mark, Moon, Panes, Sliders, Sun, System, Table } from './icons';
 import { ModeBadge } from './States';
+import { lazy } from './lazy';
 import { LinkChip } from './StatusBar';
+
+const Filters = lazy(() => import('./Filters').then((m) => m.Filters));
+const SideControl = lazy(() => import('./Filters').then((m) => m.SideControl));
 
 function SymbolButton() {
   const p = usePanel();
@@ -107,6 +112,7 @@ export function Toolbar() {
           {heat && <LiveButton />}
           {heat && <ResetButton />}
           <LogPriceToggle />
+          {heat && <BandsToggle />}
           {heat && <ZoneToggle />}
         </span>
         <FeedButton />
@@ -136,8 +142,9 @@ export function Toolbar() {
         <RangeControl />
         {heat && <StepControl />}
         <ModelControl />
+        <Filters />
         <ModelLine />
-        <span class="spacer" />
+        {heat && <SideControl short />}
         {heat && <RealisedToggle />}
         {heat && <ScaleControl />}
       </div>
