@@ -69,6 +69,8 @@ const KEYS: readonly (readonly [string, string])[] = [
   ['P', 'next palette'],
   ['I', 'panes under the heatmap: open interest, funding, volume …'],
   ['C', 'another panel beside this one'],
+  ['S', 'save the picture as PNG'],
+  ['X', 'the whole screen, and back'],
   ['← → ↑ ↓', 'move the cursor (Shift: ten at once)'],
   ['Enter', 'pin the cell under the cursor'],
   ['+ −', 'zoom'],

@@ -2,6 +2,7 @@
 
 import { Compare } from './Compare';
 import { About, Help, Levels } from './Dialogs';
+import { Export } from './Export';
 import { PaneMenu } from './PaneMenu';
 import { Sheet } from './Sheet';
 import { SymbolPicker } from './SymbolPicker';
@@ -19,6 +20,7 @@ export function Overlays() {
       <Levels />
       <PaneMenu />
       <Compare />
+      <Export />
       <Help />
       <About />
     </>

@@ -20,7 +20,8 @@ import {
   ViewControl,
   ZoneToggle,
 } from './controls';
-import { Chevron, Columns, Info, Keyboard, Mark, Moon, Panes, Sliders, Sun, System, Table } from './icons';
+import { Chevron, Columns, Info, Keyboard, Mark, Moon, Panes, Save, Sliders, Sun, System, Table, Whole } from './icons';
+import { toggleFullscreen } from './fullscreen';
 import { ModeBadge } from './States';
 import { LinkChip } from './StatusBar';
 
@@ -118,6 +119,21 @@ export function Toolbar() {
           <IconButton label="Largest levels as a table (T)" name="levels">
             <Table />
           </IconButton>
+        )}
+        <IconButton label="Export: PNG, CSV, JSON (S saves)" name="export">
+          <Save />
+        </IconButton>
+        {document.fullscreenEnabled && (
+          <button
+            type="button"
+            class="icon"
+            data-name="fullscreen"
+            aria-label="Whole screen (X)"
+            title="Whole screen (X)"
+            onClick={toggleFullscreen}
+          >
+            <Whole />
+          </button>
         )}
         <ThemeButton />
         <IconButton label="Keys (?)" name="help">

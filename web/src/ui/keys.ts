@@ -7,6 +7,7 @@ import { prefs } from '../state/prefs';
 import { MODELS, PALETTES, RANGES, type Query } from '../state/query';
 import { nextTheme } from '../state/theme';
 import { announceCursor } from './announce';
+import { toggleFullscreen } from './fullscreen';
 import { moveLow } from './Legend';
 
 const THRESHOLD_STEP = 0.04;
@@ -72,6 +73,8 @@ const SINGLE: Record<string, Action> = {
   p: () => choose(nextPalette),
   i: () => (dialog.value = 'panes'),
   c: () => (dialog.value = 'compare'),
+  s: () => void import('./Export').then(({ saveNow }) => saveNow()),
+  x: toggleFullscreen,
   '[': () => nudgeThreshold(-1),
   ']': () => nudgeThreshold(1),
   '+': () => active.value.chart.value?.zoom(0.8),
