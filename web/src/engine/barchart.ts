@@ -160,6 +160,17 @@ export class BarChart {
     this.draw();
   }
 
+  /** What is on the screen, at its own device pixels; null while there is nothing. */
+  picture(): HTMLCanvasElement | null {
+    if (!this.scene) return null;
+    const canvas = document.createElement('canvas');
+    [canvas.width, canvas.height] = [this.base.width, this.base.height];
+    const pen = canvas.getContext('2d')!;
+    pen.drawImage(this.base, 0, 0);
+    pen.drawImage(this.over, 0, 0);
+    return canvas;
+  }
+
   dispose(): void {
     this.watch.disconnect();
     cancelAnimationFrame(this.frame);
@@ -326,6 +337,10 @@ export class BarChart {
     const across = event.shiftKey ? event.deltaY : event.deltaX;
     if (Math.abs(across) > Math.abs(event.shiftKey ? 0 : event.deltaY)) {
       this.show(priceAt(view, across), priceAt(view, box.width + across));
-    } else this.zoom(Math.exp(Math.max(-1, Math.min(1, event.deltaY * 0.0015))), about);
+      return;
+    }
+    // A pinch on a touchpad comes as small turns of the wheel with Ctrl.
+    const turn = event.deltaY * (event.ctrlKey ? 0.01 : 0.0015);
+    this.zoom(Math.exp(Math.max(-1, Math.min(1, turn))), about);
   }
 }

@@ -29,9 +29,9 @@ import {
 import { formatPrice } from '../format';
 import { formatTime, priceDecimals, tickLabel, type Zone } from './axis';
 import { Heat } from './backend';
-import { BandLayer } from './bands';
 import { Frame } from './frame';
 import type { HeatKind } from './heat';
+import type { Layer } from './layer';
 import { BubbleLayer, HeatLayer, PinLayer, ProfileLayer } from './layers';
 import { type HeatMatrix, type Side } from './matrix';
 import type { PaneHost } from './paneKinds';
@@ -61,7 +61,14 @@ export interface ChartEvents {
   readonly onAtLive: (atLive: boolean) => void;
   /** The time in sight changed [ms]; only while there are columns. */
   readonly onTimeRange: (fromMs: number, toMs: number) => void;
+  /** Where the profile's strip begins on the pane [CSS px]; null when there is none. */
+  readonly onLayout: (profileLeft: number | null) => void;
   readonly onPaint: () => void;
+}
+
+/** A layer which is not always there. */
+export interface GuestLayer extends Layer {
+  setMatrix(matrix: HeatMatrix | null): void;
 }
 
 export class HeatChart {
@@ -73,7 +80,8 @@ export class HeatChart {
   private readonly profileLayer: ProfileLayer;
   private readonly bubbleLayer: BubbleLayer;
   private readonly pinLayer: PinLayer;
-  private readonly bandLayer: BandLayer;
+  /** Layers which come and go. */
+  private readonly guests = new Set<GuestLayer>();
   private matrix: HeatMatrix | null = null;
   private zone: Zone = 'utc';
   private decimals = 2;
@@ -103,8 +111,6 @@ export class HeatChart {
     this.heatLayer = new HeatLayer(this.heat, theme, events.onPaint);
     this.profileLayer = new ProfileLayer(() => this.profileStyle());
     this.series.attachPrimitive(this.heatLayer);
-    this.bandLayer = new BandLayer(() => ({ ...this.theme.bands, font: FONT }));
-    this.series.attachPrimitive(this.bandLayer);
     this.bubbleLayer = new BubbleLayer(tape, theme);
     this.pinLayer = new PinLayer(theme);
     this.series.attachPrimitive(this.bubbleLayer);
@@ -133,8 +139,8 @@ export class HeatChart {
     this.panes?.setMatrix(null);
     this.matrix = matrix;
     matrix?.showSide(this.side);
-    const { heatLayer, bandLayer, bubbleLayer, profileLayer, pinLayer } = this;
-    const layers = [heatLayer, bandLayer, bubbleLayer, profileLayer, pinLayer];
+    const { heatLayer, bubbleLayer, profileLayer, pinLayer } = this;
+    const layers = [heatLayer, bubbleLayer, profileLayer, pinLayer, ...this.guests];
     for (const layer of layers) layer.setMatrix(matrix);
     this.setCandles();
     this.panes?.setMatrix(matrix);
@@ -216,15 +222,29 @@ export class HeatChart {
     this.profileLayer.setSplit(split);
   }
 
+  /** What the profile shows; null when it is not there. */
+  get profile(): Profile | null {
+    return this.profileLayer.shown;
+  }
+
+  get colors(): ChartTheme {
+    return this.theme;
+  }
+
   /** The profile under a point of the pane [CSS px]; null outside of its strip. */
   profileAt(x: number): Profile | null {
     return x >= this.paneSize().width - PROFILE_WIDTH ? this.profileLayer.shown : null;
   }
 
-  /** Lines at round distances from the last price. */
-  setBands(visible: boolean): void {
-    this.bandLayer.visible = visible;
-    this.bandLayer.requestUpdate();
+  /** Hang one more layer on the chart; returns what takes it off again. */
+  addLayer(layer: GuestLayer): () => void {
+    layer.setMatrix(this.matrix);
+    this.guests.add(layer);
+    this.series.attachPrimitive(layer);
+    return () => {
+      this.guests.delete(layer);
+      this.series.detachPrimitive(layer);
+    };
   }
 
   /** Draw the cells of one side only, null both; the data stay whole. */
@@ -318,6 +338,21 @@ export class HeatChart {
     if (Math.abs(from - range.from) > 0.01 || Math.abs(to - range.to) > 0.01) this.setRange(from, to);
   }
 
+  /** Bring a column and a price into sight, keeping the zoom, and lay the crosshair there. */
+  reveal(column: number, price: number): void {
+    if (!this.matrix) return;
+    const range = this.chart.timeScale().getVisibleLogicalRange();
+    if (range && (column < range.from || column > range.to)) {
+      const half = (range.to - range.from) / 2;
+      this.setRange(column - half, column + half);
+    }
+    const y = this.series.priceToCoordinate(price);
+    if (y === null || y < 0 || y > this.paneSize().height) {
+      this.chart.priceScale('right').applyOptions({ autoScale: true });
+    }
+    this.chart.setCrosshairPosition(price, this.time(this.matrix, column), this.series);
+  }
+
   /** Move the keyboard cursor by columns and bins; starts at the last price. */
   moveCursor(columns: number, bins: number): void {
     const { matrix } = this;
@@ -354,8 +389,9 @@ export class HeatChart {
     return x === null || y === null ? null : { x, y };
   }
 
-  get renderer(): HeatKind {
-    return this.heat.kind;
+  /** Settles once the heat's renderer is chosen and in use. */
+  get rendererChosen(): Promise<void> {
+    return this.heat.chosen;
   }
 
   /** The box of all panes with their axes. */
@@ -482,6 +518,7 @@ export class HeatChart {
   private layoutProfile(): void {
     this.profileLayer.visible =
       this.profileWanted && this.container.clientWidth >= PROFILE_MIN_PANE;
+    this.events.onLayout(this.profileLayer.visible ? this.paneSize().width - PROFILE_WIDTH : null);
     this.chart.applyOptions({ timeScale: { rightOffsetPixels: this.reserved() } });
     if (this.frame.holds) this.showAll();
     this.profileLayer.requestUpdate();

@@ -70,8 +70,12 @@ export class ProfileLayer extends Layer {
   }
 
   setMatrix(matrix: HeatMatrix | null): void {
+    const before = this.matrix?.grid;
+    const now = matrix?.grid;
+    // On the same prices the split stays until the next one comes.
+    if (before?.bins !== now?.bins || before?.pLo !== now?.pLo || before?.pStep !== now?.pStep) this.split = null;
     this.matrix = matrix;
-    this.profile = this.split = null;
+    this.profile = null;
   }
 
   /** Columns changed. */

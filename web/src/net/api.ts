@@ -50,25 +50,41 @@ export function fetchHealth(): Promise<Health> {
   return getJson<Health>('health');
 }
 
-/** One column, not quantised. */
-export interface ExactColumn {
-  readonly start_ms: number;
-  readonly price_edges: readonly number[];
+/** USD per bin of both sides. */
+interface Sides {
   readonly long_usd: readonly number[];
   readonly short_usd: readonly number[];
 }
 
+/** One column, not quantised. */
+export interface ExactColumn extends Sides {
+  readonly start_ms: number;
+  readonly price_edges: readonly number[];
+  /** By exchange, when asked for. */
+  readonly parts?: readonly (Sides & { readonly exchange: string })[] | null;
+  /** Levels read from public positions, contained in the column's. */
+  readonly measured?: readonly (Sides & { readonly instrument: string; readonly age_ms: number | null })[];
+}
+
+/** A picture's parameters, as every route takes them. */
+export function parametersOf(picture: Subscription): URLSearchParams {
+  const { instrument, exchanges, model, range, step, bins, scale, tiers, leverage } = picture;
+  const facts = { instrument, model, range, bins, scale, step, exchanges, tiers, leverage };
+  const given = Object.entries(facts).filter(([, value]) => value !== null && value !== undefined);
+  return new URLSearchParams(given.map(([key, value]) => [key, String(value)]));
+}
+
+/** The column at a time, on the picture's own grid, split by exchange. */
 export function fetchColumn(
-  { instrument, exchanges, model, range, step, bins, scale }: Subscription,
+  picture: Subscription,
   timeMs: number,
   priceMin: number,
   priceMax: number,
   signal: AbortSignal,
 ): Promise<ExactColumn> {
-  const facts = { instrument, model, range, bins, scale, t: timeMs, price_min: priceMin, price_max: priceMax };
-  const q = new URLSearchParams(Object.entries(facts).map(([key, value]) => [key, String(value)]));
-  if (step !== null) q.set('step', step);
-  if (exchanges !== null) q.set('exchanges', exchanges);
+  const q = parametersOf(picture);
+  const more = { t: timeMs, price_min: priceMin, price_max: priceMax, parts: 'exchange' };
+  for (const [key, value] of Object.entries(more)) q.set(key, String(value));
   return getJson(`column?${q.toString()}`, signal);
 }
 

@@ -15,7 +15,10 @@ import { Legend } from './Legend';
 import { Banners, Busy, ModeBadge, Overlay, Watermark } from './States';
 import { CAPTION } from './StatusBar';
 import { Title } from './Title';
-import { PinnedTooltip, Tooltip } from './Tooltip';
+
+const Tooltips = lazy(() => import('./Tooltip').then((m) => m.Tooltips));
+const Bands = lazy(() => import('./Aids').then((m) => m.Bands));
+const ProfileHead = lazy(() => import('./Aids').then((m) => m.ProfileHead));
 
 /** Fetched with the first sub-pane that is shown. */
 const SubPanes = lazy(() => import('./SubPanes').then((m) => m.SubPanes));
@@ -45,6 +48,10 @@ function wire(engine: HeatChart, p: Panel): () => void {
     effect(() => engine.setZone(p.query.value.zone)),
     effect(() => engine.setLogPrice(p.query.value.logPrice)),
     effect(() => engine.setProfile(p.query.value.profile)),
+    effect(() => {
+      const { side } = p.query.value;
+      engine.setSide(side === 'both' ? null : side);
+    }),
     effect(() => engine.setBubbles(p.query.value.realised)),
     effect(() => {
       void p.tapeRevision.value;
@@ -80,13 +87,13 @@ function useChart(p: Panel) {
         onClick: () => (p.pin.value ? (p.pin.value = null) : p.pinCursor()),
         onAtLive: (live) => (p.atLive.value = live),
         onTimeRange: (fromMs, toMs) => linkTime(p, fromMs, toMs),
+        onLayout: (left) => (p.profileLeft.value = left),
         onPaint: markFirstPicture,
       },
       reduced,
       p.tape,
       wantedRenderer(),
     );
-    box.current!.dataset.renderer = engine.renderer;
     p.chart.value = engine;
     const stop = wire(engine, p);
     return () => {
@@ -125,6 +132,8 @@ export function ChartView() {
           tabindex={0}
           aria-label={`${name}. Arrow keys move the cursor, Enter pins it, T opens a table.`}
         />
+        {p.query.value.bands && <Bands />}
+        {p.query.value.profile && p.matrix.value && <ProfileHead />}
         {p.query.value.sub !== '' && <SubPanes />}
         <Watermark />
         <div class="stage-badge">
@@ -133,8 +142,7 @@ export function ChartView() {
         <Overlay />
         <Busy />
         <Banners />
-        <Tooltip />
-        <PinnedTooltip />
+        {p.matrix.value && <Tooltips />}
       </div>
       <figcaption class="sr">
         {name}. {CAPTION}

@@ -9,7 +9,7 @@ import { usePanel } from './context';
 import { ProfileToggle } from './controls';
 import { Dialog } from './Dialog';
 import { CAPTION } from './StatusBar';
-import { SIDE_TEXT } from './Tooltip';
+import { SIDE_TEXT } from './words';
 
 export function About() {
   const p = usePanel();
@@ -63,7 +63,12 @@ const KEYS: readonly (readonly [string, string])[] = [
   ['[  ]', 'threshold down, up'],
   ['L', 'logarithmic price axis'],
   ['R', 'realised liquidations on the chart'],
+  ['B', 'distance bands: ±1, 2, 5, 10 % from the price'],
+  ['O', 'one side: longs, shorts, both'],
+  ['K', 'leverage: tiers drawn, own mixture'],
+  ['E', 'of a coin: exchanges added up'],
   ['T', 'largest levels as a table'],
+  ['F', 'feed of realised liquidations'],
   ['V', 'heatmap or map'],
   ['D', 'dark, light, or as the system'],
   ['P', 'next palette'],

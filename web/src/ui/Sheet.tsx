@@ -4,6 +4,7 @@ import { dialog } from '../state/page';
 import { PaletteControl, ThemeControl } from './Colors';
 import { usePanel } from './context';
 import {
+  BandsToggle,
   LiveButton,
   LogPriceToggle,
   ModelControl,
@@ -17,6 +18,7 @@ import {
   ZoneToggle,
 } from './controls';
 import { Dialog } from './Dialog';
+import { Filters, SideControl } from './Filters';
 import { Legend } from './Legend';
 import { PaneSwitches } from './PaneMenu';
 import { Exchanges } from './StatusBar';
@@ -26,6 +28,8 @@ function HeatControls() {
   return (
     <>
       <StepControl />
+      <h3>Side</h3>
+      <SideControl />
       <h3>Panes under the heatmap</h3>
       <PaneSwitches />
       <h3>Colors</h3>
@@ -39,6 +43,7 @@ function HeatControls() {
         <LogPriceToggle />
         <ZoneToggle />
         <ProfileToggle />
+        <BandsToggle />
         <RealisedToggle />
         <LiveButton />
         <ResetButton />
@@ -65,6 +70,9 @@ export function Sheet() {
       <h3>Model</h3>
       <ModelControl />
       <ModelLine />
+      <div class="row">
+        <Filters />
+      </div>
       <h3>Range{heat ? ' and step' : ''}</h3>
       <RangeControl />
       {heat && <HeatControls />}

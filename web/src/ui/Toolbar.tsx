@@ -8,6 +8,7 @@ import { RANGES } from '../state/query';
 import { nextTheme } from '../state/theme';
 import { usePanel } from './context';
 import {
+  BandsToggle,
   LiveButton,
   LogPriceToggle,
   ModelControl,
@@ -22,8 +23,13 @@ import {
 } from './controls';
 import { Chevron, Columns, Info, Keyboard, Mark, Moon, Panes, Save, Sliders, Sun, System, Table, Whole } from './icons';
 import { toggleFullscreen } from './fullscreen';
+import { FeedButton } from './FeedPane';
 import { ModeBadge } from './States';
+import { lazy } from './lazy';
 import { LinkChip } from './StatusBar';
+
+const Filters = lazy(() => import('./Filters').then((m) => m.Filters));
+const SideControl = lazy(() => import('./Filters').then((m) => m.SideControl));
 
 function SymbolButton() {
   const p = usePanel();
@@ -107,11 +113,15 @@ export function Toolbar() {
           {heat && <LiveButton />}
           {heat && <ResetButton />}
           <LogPriceToggle />
+          {heat && <BandsToggle />}
           {heat && <ZoneToggle />}
         </span>
-        <IconButton label="Panes: open interest, funding, volume … (I)" name="panes">
-          <Panes />
-        </IconButton>
+        <FeedButton />
+        {heat && (
+          <IconButton label="Panes: open interest, funding, volume … (I)" name="panes">
+            <Panes />
+          </IconButton>
+        )}
         <IconButton label="Compare side by side (C)" name="compare">
           <Columns />
         </IconButton>
@@ -148,8 +158,9 @@ export function Toolbar() {
         <RangeControl />
         {heat && <StepControl />}
         <ModelControl />
+        <Filters />
         <ModelLine />
-        <span class="spacer" />
+        {heat && <SideControl short />}
         {heat && <RealisedToggle />}
         {heat && <ScaleControl />}
       </div>
@@ -186,6 +197,7 @@ export function BottomBar() {
         ))}
       </select>
       <ViewButton />
+      <FeedButton text="Feed" />
       <button
         type="button"
         class="button"

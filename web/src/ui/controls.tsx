@@ -142,6 +142,7 @@ export function ModelLine() {
   const text = auto ? `${MODEL_TEXT[used].name}. ${MODEL_TEXT[used].line}` : MODEL_TEXT[p.query.value.model].line;
   return (
     <span class="model-line" title={text}>
+      {p.query.value.mixture !== '' && 'Own mixture of leverage. '}
       {text}
     </span>
   );
@@ -223,6 +224,21 @@ export function RealisedToggle() {
       onToggle={() => p.set({ realised: !on }, 'push')}
     >
       Liquidations
+    </Toggle>
+  );
+}
+
+export function BandsToggle() {
+  const p = usePanel();
+  const on = p.query.value.bands;
+  return (
+    <Toggle
+      on={on}
+      name="bands"
+      title="Lines at ±1, 2, 5 and 10 % from the last price (B)"
+      onToggle={() => p.set({ bands: !on }, 'push')}
+    >
+      ± %
     </Toggle>
   );
 }

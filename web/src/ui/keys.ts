@@ -4,7 +4,7 @@ import { backward, forward } from '../engine/lut';
 import { dialog } from '../state/page';
 import { active } from '../state/panel';
 import { prefs } from '../state/prefs';
-import { MODELS, PALETTES, RANGES, type Query } from '../state/query';
+import { MODELS, SIDES, PALETTES, RANGES, type Query } from '../state/query';
 import { nextTheme } from '../state/theme';
 import { announceCursor } from './announce';
 import { toggleFullscreen } from './fullscreen';
@@ -24,6 +24,10 @@ function nextModel({ model }: Query): Partial<Query> {
 
 function nextPalette({ palette }: Query): Partial<Query> {
   return { palette: PALETTES[(PALETTES.indexOf(palette) + 1) % PALETTES.length] };
+}
+
+function nextSide({ side }: Query): Partial<Query> {
+  return { side: SIDES[(SIDES.indexOf(side) + 1) % SIDES.length] };
 }
 
 function nudgeThreshold(direction: 1 | -1): void {
@@ -67,7 +71,14 @@ const SINGLE: Record<string, Action> = {
   m: () => choose(nextModel),
   l: () => choose(({ logPrice }) => ({ logPrice: !logPrice })),
   r: () => choose(({ realised }) => ({ realised: !realised })),
+  b: () => choose(({ bands }) => ({ bands: !bands })),
+  o: () => choose(nextSide),
+  k: () => (dialog.value = 'leverage'),
+  e: () => {
+    if (active.value.isCoin.value) dialog.value = 'exchanges';
+  },
   t: () => (dialog.value = 'levels'),
+  f: () => choose(({ feed }) => ({ feed: !feed })),
   v: () => choose(({ view }) => ({ view: view === 'map' ? 'heatmap' : 'map' })),
   d: nextTheme,
   p: () => choose(nextPalette),
