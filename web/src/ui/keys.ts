@@ -6,6 +6,7 @@ import { active } from '../state/panel';
 import { prefs } from '../state/prefs';
 import { MODELS, SIDES, PALETTES, RANGES, type Query } from '../state/query';
 import { nextTheme } from '../state/theme';
+import { toggleTravel } from '../state/travel';
 import { announceCursor } from './announce';
 import { toggleFullscreen } from './fullscreen';
 import { moveLow } from './Legend';
@@ -86,6 +87,7 @@ const SINGLE: Record<string, Action> = {
   c: () => (dialog.value = 'compare'),
   s: () => void import('./Export').then(({ saveNow }) => saveNow()),
   x: toggleFullscreen,
+  w: toggleTravel,
   '[': () => nudgeThreshold(-1),
   ']': () => nudgeThreshold(1),
   '+': () => active.value.chart.value?.zoom(0.8),
