@@ -16,10 +16,16 @@ import type { Panel } from '../state/panel';
 import { legendTicks } from './Legend';
 import { CAPTION } from './StatusBar';
 
+const utc = (ms: number): string => new Date(ms).toISOString().slice(0, 16).replace('T', ' ');
+
 export class NothingToSave extends Error {}
 
+/** "live", or what it is instead; of the past with the time as of which it was known. */
 function modeOf(p: Panel): string {
-  return p.recorded.value ? 'recorded' : p.mode.value;
+  const kind = p.recorded.value ? 'recorded' : p.mode.value;
+  const asOf = p.asOfMs.value;
+  if (asOf === null) return kind;
+  return `${kind === 'live' || kind === 'recorded' ? '' : `${kind}, `}as of ${utc(asOf)} UTC`;
 }
 
 function factsOf(p: Panel): Facts {
@@ -49,8 +55,6 @@ function inSight(p: Panel): InSight {
   return { matrix, cut: cutOf(matrix, chart.place()) };
 }
 
-const utc = (ms: number): string => new Date(ms).toISOString().slice(0, 16).replace('T', ' ');
-
 /** Draw the panel as a picture to pass on, at the screen's own pixels. */
 export function poster(p: Panel, nowMs: number): HTMLCanvasElement {
   const { matrix, cut } = inSight(p);
@@ -63,7 +67,7 @@ export function poster(p: Panel, nowMs: number): HTMLCanvasElement {
   const end = matrix.timeMs(cut.end);
   const span = `${time(matrix.timeMs(cut.first))} – ${time(end)} ${zoneLabel(zone, end)}`;
   const model = `model ${facts.model} ${facts.modelVersion}`.trim();
-  const watermark = { live: '', simulated: 'SIMULATED', replay: 'REPLAY', recorded: 'RECORDED' }[facts.mode] ?? facts.mode;
+  const watermark = facts.mode === 'live' ? '' : facts.mode.toUpperCase();
   const text = {
     title: `${contract} · ${exchange || facts.exchanges || 'all exchanges'} · liquidation heatmap`,
     details: `${model} · range ${facts.range} · step ${formatStep(matrix.grid.stepMs)} · ${span}`,
