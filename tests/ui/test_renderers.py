@@ -1,6 +1,7 @@
 """The heat layer drawn twice: WebGL2 and canvas 2D must give the same picture."""
 
 import io
+import json
 
 import matplotlib.image
 import numpy as np
@@ -17,6 +18,19 @@ LOSE = """() => {
   window.lost.loseContext();
 }"""
 
+#: Animation frames wait for a while, as on a busy machine.
+LATE_FRAMES = """(() => {
+  const [ask, cancel] = [requestAnimationFrame, cancelAnimationFrame].map((f) => f.bind(window));
+  const held = new Map();
+  let id = 1e6;
+  window.requestAnimationFrame = (job) => { held.set(++id, job); return id; };
+  window.cancelAnimationFrame = (one) => held.delete(one) || cancel(one);
+  setTimeout(() => {
+    window.requestAnimationFrame = ask;
+    for (const job of held.values()) ask(job);
+  }, %d);
+})()"""
+
 
 @pytest.fixture(autouse=True)
 def nothing_to_show(fake) -> None:
@@ -24,8 +38,17 @@ def nothing_to_show(fake) -> None:
     fake.instruments, fake.picture = [], False
 
 
+def place(page: Page) -> dict[str, float]:
+    """Return where the picture lies, once nothing moves it any more."""
+    return json.loads(page.evaluate("liqheatBench.settled()"))
+
+
 def shot(page: Page) -> np.ndarray:
-    png = page.locator(".chart").screenshot()
+    """Return the pixels of the heat's pane: axes and their letters are not compared."""
+    pane, box = place(page), page.locator(".chart").bounding_box()
+    assert box
+    clip = {"x": box["x"], "y": box["y"], "width": pane["width"], "height": pane["height"]}
+    png = page.screenshot(clip=clip)
     return 255 * matplotlib.image.imread(io.BytesIO(png), format="png")[..., :3]
 
 
@@ -36,14 +59,14 @@ def picture(page: Page) -> np.ndarray:
         page.wait_for_timeout(200)
         now = shot(page)
         if now.shape == before.shape and np.array_equal(now, before):
-            break
+            return now
         before = now
-    return before
+    pytest.fail("the picture does not stand still")
 
 
 def wait_for_bench(page: Page) -> None:
     """Wait for the made-up matrix; polled from here, for the page's policy forbids eval."""
-    for _ in range(100):
+    for _ in range(300):
         if page.evaluate("window.liqheatBench !== undefined"):
             return
         page.wait_for_timeout(100)
@@ -74,15 +97,33 @@ def test_both_renderers_draw_the_same_picture(page: Page, size, query):
 
 
 def test_the_same_after_the_ring_went_round(page: Page):
-    pictures = []
+    pictures, places = [], []
     for renderer in ("canvas2d", "webgl2"):
         open_bench(page, renderer)
         before = picture(page)
-        page.evaluate("liqheatBench.append(150)")
+        page.evaluate("liqheatBench.append(80)")
         after = picture(page)
         assert different(before, after) > MOST_DIFFERENT
         pictures.append(after)
+        places.append(place(page))
+    assert places[0] == pytest.approx(places[1])
     assert different(*pictures) <= MOST_DIFFERENT
+
+
+@pytest.mark.parametrize("late_ms", [0, 60, 250])
+def test_all_columns_are_in_sight_whenever_the_first_frame_comes(page: Page, late_ms):
+    """The price axis gets its width in the first paint, before or after the data came."""
+    page.add_init_script(LATE_FRAMES % late_ms)
+    open_bench(page, "canvas2d")
+    at = place(page)
+    free = 156 / (at["width"] - 156) * 700  # the profile's room, in columns
+    assert (at["from"], at["to"]) == pytest.approx((-0.5, 699.5 + free))
+    page.set_viewport_size({"width": 1100, "height": 700})
+    for _ in range(50):
+        if (now := place(page))["width"] < at["width"]:
+            break
+    assert now["width"] < at["width"]
+    assert now["from"] == pytest.approx(-0.5)
 
 
 def test_a_lost_graphics_context_costs_nothing_to_see(page: Page):

@@ -427,5 +427,5 @@ def test_keyboard_alone_reaches_everything(page: Page, fake: Any) -> None:
         names.append(name)
     told = " | ".join(names)
     for wanted in ("BTCUSDT", "3d", "Sharp", "Liquidations", "Log price", "Threshold",
-                   "Brightest", "Liquidation heatmap", "About"):  # fmt: skip
+                   "Strongest", "Liquidation heatmap", "About"):  # fmt: skip
         assert wanted in told, told

@@ -17,7 +17,9 @@ import { subpanesOf } from './state/query';
 
 declare global {
   interface Window {
-    liqheatBench?: Record<string, (n: number) => Promise<number[]>>;
+    liqheatBench?: Record<'pan' | 'threshold' | 'append' | 'decode', (n: number) => Promise<number[]>> & {
+      readonly settled: () => Promise<string>;
+    };
   }
 }
 
@@ -163,6 +165,22 @@ async function time(n: number, change: (i: number) => void): Promise<number[]> {
   return out.slice(3);
 }
 
+const STILL_FRAMES = 4;
+
+/** Wait until a few frames in a row leave the view as it is; returns the view, for comparing. */
+async function settled(chart: HeatChart): Promise<string> {
+  await document.fonts.ready;
+  let before = '';
+  for (let still = 0; still < STILL_FRAMES; ) {
+    await nextFrame();
+    const now = JSON.stringify(chart.place());
+    still = now === before ? still + 1 : 0;
+    before = now;
+  }
+  forceRaster();
+  return before;
+}
+
 export function startBench(size: string): void {
   const [w, h] = size.split('x').map(Number);
   const snapshot = makeUp(Math.min(w || 1440, 8192), Math.min(h || 400, 2000));
@@ -189,6 +207,7 @@ export function startBench(size: string): void {
           panel.takeColumn({ kind: 'append', seq, column: matrix.width + matrix.dropped, candle, codes });
         });
       },
+      settled: () => settled(panel.chart.value!),
       decode: async (n: number) => {
         const packed = await pack(snapshot);
         const out: number[] = [];

@@ -34,6 +34,9 @@ describe('URL state', () => {
       profile: false,
       realised: false,
       bins: 800,
+      view: 'map',
+      by: 'tier',
+      target: 61234.5,
       sub: 'oi,rsi',
     };
     const text = formatQuery(chosen);
@@ -56,6 +59,7 @@ describe('URL state', () => {
     ['?thr=0.2', { ...DEFAULTS, lo: 0.2, hi: 1 }],
     ['?thr=0-1', { ...DEFAULTS, lo: 0, hi: 1 }],
     ['?thr=0.2-2', DEFAULTS],
+    ['?view=globe&by=moon&px=-3', DEFAULTS],
   ])('falls back on %s', (search, expected) => {
     expect(parseQuery(search)).toEqual(expected);
   });

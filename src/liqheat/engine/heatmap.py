@@ -33,7 +33,7 @@ from liqheat.engine.leverage import Bank
 from liqheat.engine.params import MODELS as MODELS
 from liqheat.engine.params import HeatmapParams as HeatmapParams
 from liqheat.engine.params import Model as Model
-from liqheat.engine.params import bank_for, bar_matrix
+from liqheat.engine.params import bank_for, bar_matrix, shown_of
 from liqheat.engine.quality import Quality as Quality
 from liqheat.engine.quality import assess
 from liqheat.engine.weights import Weights, weight_rows
@@ -134,13 +134,20 @@ class Heatmap:
     def tier_usd(self, k: int) -> tuple[F32, F32]:
         """Return (long, short) of tier ``k`` alone, each float32 of shape (t, p).
 
-        Recomputed from the inputs. ``sum`` over k in order, in float32, is the whole map.
+        Recomputed from the inputs, shown or not. Those shown, added in order in float32, are
+        the whole map.
         """
         if not 0 <= k < len(self.tiers):
             raise BadInputError("no such tier", where="tier", value=k,
                                 do=f"use 0 to {len(self.tiers) - 1}")  # fmt: skip
-        result = self.source.run(k)
+        result = self.source.run(np.arange(len(self.tiers)) == k)
         return result.long_usd, result.short_usd
+
+    @property
+    def shown_tiers(self) -> tuple[float, ...]:
+        """The tiers which are shown; ``params.tiers`` may choose some."""
+        pairs = zip(self.tiers, self.source.shown, strict=True)
+        return tuple(tier for tier, shown in pairs if shown)
 
     def weights_at(self, t: int = -1) -> Weights | None:
         """Return the learnt weights column ``t`` is drawn with; None where it is the prior."""
@@ -226,7 +233,7 @@ class _Inputs:
     """What a run needs; kept so that one tier can be recomputed."""
 
     bank: Bank
-    n_tiers: int
+    shown: NDArray[np.bool_]  # [g]
     rows: render.Rows
     inverse: bool
     interval_ms: int
@@ -236,7 +243,7 @@ class _Inputs:
     weights: F64  # [w, 2, k]
     weight_of: I64  # [t]
 
-    def run(self, only_tier: int = -1) -> _Result:
+    def run(self, shown: NDArray[np.bool_] | None = None) -> _Result:
         shape = (len(self.column_end_ms), len(self.rows.first))
         out = _Result(
             np.zeros(shape, np.float32),
@@ -248,7 +255,8 @@ class _Inputs:
         render.run(
             out.ledger, self.bank, self.rows, self.inverse, self.interval_ms,
             self.bar_end_ms, self.bars, self.column_end_ms, self.weights, self.weight_of,
-            only_tier, render.new_scratch(self.n_tiers), out.accounts, out.open_interest,
+            self.shown if shown is None else shown,
+            render.new_scratch(len(self.shown)), out.accounts, out.open_interest,
             out.long_usd, out.short_usd,
         )  # fmt: skip
         return out
@@ -355,8 +363,9 @@ def _inputs(
         # The last step is under way: it shows the ledger as of now, not faded to its end.
         ends[-1] = bar_ends[-1]
     source = _Inputs(
-        bank, len(tiers), rows_for(edges), instrument.is_inverse, bars.interval_ms, bar_ends,
-        bar_matrix(bars), ends, *weight_rows(weights, bank, instrument, params.model, ends),
+        bank, shown_of(params, tiers), rows_for(edges), instrument.is_inverse,
+        bars.interval_ms, bar_ends, bar_matrix(bars), ends,
+        *weight_rows(weights, bank, instrument, params.model, ends),
     )  # fmt: skip
     return source, tiers
 

@@ -17,7 +17,7 @@ its distance. Tiers are what the user filters by, and they sum exactly to the wh
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -181,6 +181,54 @@ def _calibrated(
         share[np.argmin(np.abs(np.log(np.array(tiers) / level)))] += part
     prior = np.bincount(bank.tier, bank.weight, len(tiers))
     return bank._replace(weight=bank.weight * (share / prior)[bank.tier]), tiers
+
+
+def tiers_for(
+    instrument: Instrument, model: str, leverage: Mapping[float, float] | None
+) -> tuple[float, ...]:
+    """Return the tiers of ``build_bank`` without building anything."""
+    return tuple(mixture_for(instrument, None if model == "calibrated" else leverage))
+
+
+def check_tiers(wanted: Sequence[float] | None, tiers: Sequence[float]) -> None:
+    """Refuse a leverage which is neither a tier nor one of the prior's.
+
+    One of the prior's which an instrument does not allow shows nothing there; it is no
+    mistake, because other instruments of the coin may have it.
+
+    Raises
+    ------
+    BadInputError
+        Names the tiers there are.
+    """
+    for one in wanted or ():
+        if one not in tiers and one not in PRIOR_MIXTURE:
+            raise BadInputError(
+                "the model has no such leverage tier", where="tiers", value=f"{one:g}",
+                do=f"use any of {', '.join(f'{tier:g}' for tier in sorted(tiers))}",
+            )  # fmt: skip
+
+
+def shown_tiers(
+    tiers: Sequence[float], wanted: Sequence[float] | None, *, own_mixture: bool = False
+) -> NDArray[np.bool_]:
+    """Return which tiers are shown where only ``wanted`` are; all of them where None.
+
+    What the prior holds above the largest leverage is moved to that leverage. Where the prior
+    does not have it, it is also named by the one nearest to it: 40x by 50x.
+
+    >>> shown_tiers([2, 25, 40], [2, 50]).tolist(), shown_tiers([2, 25], [40]).tolist()
+    ([True, False, True], [False, False])
+    """
+    if wanted is None:
+        return np.ones(len(tiers), np.bool_)
+    out = []
+    for tier in tiers:
+        names = {tier}
+        if not own_mixture and tier not in PRIOR_MIXTURE:
+            names.add(min(PRIOR_MIXTURE, key=lambda v: abs(math.log(v / tier))))
+        out.append(not names.isdisjoint(wanted))
+    return np.array(out, np.bool_)
 
 
 def lifetime_hours(leverage: float) -> float:

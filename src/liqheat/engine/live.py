@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from liqheat.engine import kernels, render
 from liqheat.engine.flow import OPEN_INTEREST
 from liqheat.engine.grid import rows_for
-from liqheat.engine.params import HeatmapParams, bank_for, bar_matrix
+from liqheat.engine.params import HeatmapParams, bank_for, bar_matrix, shown_of
 from liqheat.engine.weights import Weights, weight_rows
 from liqheat.errors import BadInputError
 from liqheat.market.events import Bars
@@ -56,6 +56,7 @@ class LiveHeatmap:
     ) -> None:
         self.instrument, self.interval_ms, self.params = instrument, interval_ms, params
         self.bank, self.tiers = bank_for(instrument, params)
+        self.shown = shown_of(params, self.tiers)
         self.learn(weights)
         self._ledger = kernels.new_ledger(self.bank)
         self._spare = kernels.new_ledger(self.bank)
@@ -98,7 +99,7 @@ class LiveHeatmap:
         render.run(
             self._ledger, self.bank, self._rows, self.instrument.is_inverse, self.interval_ms,
             ends, rows, ends[-1:], self._by_weights,
-            np.array([self._row_at(int(ends[-1]))]), -1, self._scratch,
+            np.array([self._row_at(int(ends[-1]))]), self.shown, self._scratch,
             self.account[None, :], np.zeros(1),
             _zeroed(self.long_usd)[None, :], _zeroed(self.short_usd)[None, :],
         )  # fmt: skip
@@ -151,7 +152,7 @@ class LiveHeatmap:
     ) -> None:  # fmt: skip
         render.render(
             ledger, self.bank, self._by_weights[self._row_at(end_ms)],
-            self._rows, -1, lag_ms, self._scratch, self.account,
+            self._rows, self.shown, lag_ms, self._scratch, self.account,
             long_usd, short_usd,
         )  # fmt: skip
         self.open_interest_qty = float(ledger.flow[OPEN_INTEREST])

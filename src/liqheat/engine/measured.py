@@ -4,15 +4,20 @@
 
 No look-ahead: a column uses the positions told by its end, its own close and its own open
 interest. Columns before positions were told stay as they are modelled.
+
+Where only some tiers are shown, a measured level belongs to the tier whose distance to
+liquidation is nearest to its own distance from the mark, as a modelled component does.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from liqheat.engine.band import Band
 from liqheat.engine.heatmap import Heatmap
@@ -26,6 +31,10 @@ from liqheat.engine.positions import (
     joined,
     measured_levels,
 )
+from liqheat.market.instrument import Instrument
+from liqheat.market.margin import liquidation_distance
+
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +76,31 @@ class MeasuredHeatmap(Heatmap):
         return Band(usd + mean * rest, usd + low * rest, usd + high * rest)
 
 
+@dataclass(frozen=True, eq=False)
+class ShownLevels:
+    """Which measured levels belong to the tiers that are shown."""
+
+    log_distance: F64  # [k, 2] of each tier, (long, short)
+    shown: Bools  # [k]
+
+    @classmethod
+    def of(
+        cls, instrument: Instrument, tiers: Sequence[float], shown: Bools
+    ) -> ShownLevels | None:
+        """Return what tells it; None where all tiers are shown."""
+        if shown.all():
+            return None
+        distances = [liquidation_distance(instrument, tier) for tier in tiers]
+        return cls(np.log(np.array(distances)), shown)
+
+    def rows(self, price_edges: F64, mark_price: float) -> Bools:
+        """Return which rows hold levels of the tiers shown, by side, of shape (2, p)."""
+        price = np.sqrt(price_edges[1:] * price_edges[:-1])
+        away = np.log(np.maximum(np.abs(np.log(price / mark_price)), 1e-9))
+        apart = np.abs(self.log_distance[:, :, None] - away)
+        return np.asarray(self.shown[np.argmin(apart, axis=0)])
+
+
 def with_measured(heatmap: Heatmap, told: Told) -> Heatmap:
     """Return a heatmap with the measured levels in it; itself where none are known.
 
@@ -80,13 +114,13 @@ def with_measured(heatmap: Heatmap, told: Told) -> Heatmap:
     ends = heatmap.source.column_end_ms
     if not len(told) or heatmap.instrument.is_inverse or told.event_ms[0] > ends[-1]:
         return heatmap
-    n = len(ends)
-    shape = heatmap.long_usd.shape
+    n, shape = len(ends), heatmap.long_usd.shape
     long_usd, short_usd = heatmap.long_usd.copy(), heatmap.short_usd.copy()
     rest = heatmap.long_usd.copy(), heatmap.short_usd.copy()
     usd = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     share, scale, age, count = np.zeros((n, 2)), np.ones((n, 2)), np.full(n, np.nan), \
         np.zeros(n, np.int64)  # fmt: skip
+    chosen = ShownLevels.of(heatmap.instrument, heatmap.tiers, heatmap.source.shown)
     levels = heatmap.level_long_qty.copy(), heatmap.level_short_qty.copy()
     outside = heatmap.outside_long_usd.copy(), heatmap.outside_short_usd.copy()
     for t in range(int(np.searchsorted(ends, told.event_ms[0])), n):
@@ -96,21 +130,21 @@ def with_measured(heatmap: Heatmap, told: Told) -> Heatmap:
         found = measured_levels(told, heatmap.price_edges, mark, int(ends[t]))
         if not found.positions:
             continue
-        both = joined(rest[0][t], rest[1][t], found, float(heatmap.open_interest_qty[t]))
+        kept = chosen.rows(heatmap.price_edges, mark) if chosen else None
+        both = joined(rest[0][t], rest[1][t], found, heatmap.open_interest_qty[t], kept)
         usd[0][t], usd[1][t] = both.measured_long_usd, both.measured_short_usd
         rest[0][t], rest[1][t] = both.modelled_long_usd, both.modelled_short_usd
         long_usd[t], short_usd[t] = both.long_usd, both.short_usd
         share[t], scale[t] = both.share, both.scale
         age[t], count[t] = found.age_ms, found.positions
-        _account(t, levels, outside, found, both)
+        _account(t, levels, outside, found, both, kept)
     if not count.any():
         return heatmap
     own = {one.name: getattr(heatmap, one.name) for one in dataclasses.fields(Heatmap)}
     own |= {
-        "long_usd": long_usd, "short_usd": short_usd,
-        "level_long_qty": levels[0], "level_short_qty": levels[1],
-        "outside_long_usd": outside[0], "outside_short_usd": outside[1],
-        "quality": _noted(heatmap, share[-1], age[-1]),
+        "long_usd": long_usd, "short_usd": short_usd, "level_long_qty": levels[0],
+        "level_short_qty": levels[1], "outside_long_usd": outside[0],
+        "outside_short_usd": outside[1], "quality": _noted(heatmap, share[-1], age[-1]),
     }  # fmt: skip
     return MeasuredHeatmap(
         **own, told=told, modelled_long_usd=rest[0], modelled_short_usd=rest[1],
@@ -120,15 +154,19 @@ def with_measured(heatmap: Heatmap, told: Told) -> Heatmap:
 
 
 def _account(
-    t: int, levels: tuple[F64, F64], outside: tuple[F64, F64], found: Measured, both: Joined
-) -> None:
+    t: int, levels: tuple[F64, F64], outside: tuple[F64, F64], found: Measured, both: Joined,
+    kept: Bools | None,
+) -> None:  # fmt: skip
     # What has a level, shown or not; positions without one are open interest which no level
     # explains.
     for side in (0, 1):
         keep, scale = 1.0 - both.share[side], both.scale[side]
         known = found.rows_qty[side].sum() + found.outside_qty[side]
         levels[side][t] = keep * levels[side][t] + scale * known
-        outside[side][t] = keep * outside[side][t] + scale * found.outside_usd[side]
+        outside[side][t] *= keep
+        # Levels beyond the rows go with the last row on their side.
+        if kept is None or kept[side, -side]:
+            outside[side][t] += scale * found.outside_usd[side]
 
 
 def measured_words(exchange: str, share: F64, age_ms: float) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from liqheat.engine.leverage import Bank, build_bank
+from liqheat.engine.leverage import Bank, build_bank, check_tiers, shown_tiers
 from liqheat.errors import BadInputError
 from liqheat.market.checks import MAX_PRICE, MIN_PRICE
 from liqheat.market.events import Bars
@@ -35,6 +36,9 @@ class HeatmapParams(msgspec.Struct, frozen=True):
         Rows of equal ratio or of equal width.
     leverage : dict of leverage to share, optional
         The user's mixture, normalised to 1; the prior where None.
+    tiers : tuple of float, optional
+        Only these of the model's leverages are shown, as parts of the whole; all where None.
+        See ``leverage.shown_tiers``.
     """
 
     model: Model = "sharp"
@@ -43,6 +47,7 @@ class HeatmapParams(msgspec.Struct, frozen=True):
     bins: int = 1000
     price_scale: Literal["log", "linear"] = "log"
     leverage: dict[float, float] | None = None
+    tiers: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""
@@ -72,6 +77,19 @@ def bank_for(
 ) -> tuple[Bank, tuple[float, ...]]:
     """Return the bank and the tiers of a model on an instrument."""
     return build_bank(instrument, params.model, params.leverage)
+
+
+def shown_of(params: HeatmapParams, tiers: Sequence[float]) -> NDArray[np.bool_]:
+    """Return which of a model's tiers are shown.
+
+    Raises
+    ------
+    BadInputError
+        One of ``params.tiers`` is unknown.
+    """
+    check_tiers(params.tiers, tiers)
+    own = params.leverage is not None and params.model != "calibrated"
+    return shown_tiers(tiers, params.tiers, own_mixture=own)
 
 
 def bar_matrix(bars: Bars) -> F64:

@@ -266,6 +266,7 @@ def joined(
     modelled_short_usd: F64 | F32,
     measured: Measured,
     open_interest_qty: float,
+    kept: NDArray[np.bool_] | None = None,
 ) -> Joined:
     """Put the measured levels in the place of the modelled ones, as far as they cover.
 
@@ -282,6 +283,8 @@ def joined(
     open_interest_qty : float
         One side's open interest [base]; NaN where unknown: then the modelled map stays, and
         nothing measured is added, because its share cannot be told.
+    kept : ndarray of shape (2, p), bool, optional
+        Which measured rows are shown; what is not is still in the place of modelled levels.
 
     Raises
     ------
@@ -305,6 +308,8 @@ def joined(
     )  # fmt: skip
     price = np.sqrt(edges[1:] * edges[:-1])
     usd = (measured.rows_qty * price * scale[:, None]).astype(np.float32)
+    if kept is not None:
+        usd[~kept] = 0.0
     rest = [
         (np.asarray(part, dtype=np.float64) * (1.0 - share[side])).astype(np.float32)
         for side, part in enumerate((modelled_long_usd, modelled_short_usd))

@@ -26,6 +26,7 @@ from liqheat.jit import kernel, part
 F64 = NDArray[np.float64]
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 #: Levels may hold at most this share of one side's open interest; the rest is at least the
 #: unlevered and hedged class (market makers, basis trades).
@@ -210,7 +211,7 @@ def render(
     bank: Bank,
     weight: F64,
     rows: Rows,
-    only_tier: int,
+    shown: Bools,
     lag_ms: float,
     scratch: Scratch,
     account: F64,
@@ -223,9 +224,9 @@ def render(
     ----------
     weight : ndarray of shape (2, k), float64
         Of the components, by side; the ledger knows nothing of it.
-    only_tier : int
-        One tier alone, or -1 for all. The cap is that of the whole map either way, so the
-        tiers, added in order in float32, give the whole to the last bit.
+    shown : ndarray of shape (g,), bool
+        Which tiers. The cap is that of the whole map, whichever are shown, so the tiers, added
+        in order in float32, give the whole to the last bit.
     lag_ms : float
         Time since the ledger's last bar (columns inside a gap); fades the levels further.
     account : ndarray of shape (N_ACCOUNT,), float64
@@ -242,7 +243,7 @@ def render(
     long_factor = _cap(long_qty, open_interest, account, 0)
     short_factor = _cap(short_qty, open_interest, account, 1)
     for g in range(scratch.level.shape[0]):
-        if only_tier >= 0 and g != only_tier:
+        if not shown[g]:
             continue
         level, low, high = scratch.level[g], scratch.span[g, 0], scratch.span[g, 1]
         for b in range(low, min(middle, high)):
@@ -268,7 +269,7 @@ def run(
     column_end_ms: I64,
     weights: F64,
     weight_of: I64,
-    only_tier: int,
+    shown: Bools,
     scratch: Scratch,
     accounts: F64,
     open_interest: F64,
@@ -298,7 +299,7 @@ def run(
             bank,
             weights[weight_of[t]],
             rows,
-            only_tier,
+            shown,
             lag,
             scratch,
             accounts[t],

@@ -390,7 +390,7 @@ def map_json(heatmap: Heatmap, mode: Mode, parts: str | None = None) -> bytes:
     long_usd, short_usd = heatmap.long_usd[-1], heatmap.short_usd[-1]
     edges = heatmap.price_edges
     known = heatmap.close[np.isfinite(heatmap.close)]
-    tiers = [heatmap.tier_usd(k) for k in range(len(heatmap.tiers))]
+    tiers = {t: heatmap.tier_usd(heatmap.tiers.index(t)) for t in heatmap.shown_tiers}
     return msgspec.json.encode(
         MapReply(
             mode=mode, instrument=heatmap.instrument.name, model=heatmap.params.model,
@@ -401,7 +401,7 @@ def map_json(heatmap: Heatmap, mode: Mode, parts: str | None = None) -> bytes:
             short_cumulative_usd=_usd(np.cumsum(short_usd, dtype=np.float64)),
             tiers=[
                 TierProfile(leverage, _usd(one[0][-1]), _usd(one[1][-1]))
-                for leverage, one in zip(heatmap.tiers, tiers, strict=True)
+                for leverage, one in tiers.items()
             ],
             quality=heatmap.quality, parts=_parts(heatmap, parts, -1),
             measured=_measured_profiles(heatmap, -1),

@@ -131,6 +131,11 @@ class CoinHeatmap(Heatmap):
     def _of(self, exchange: str) -> list[Heatmap]:
         return [one for one in self.members if one.instrument.exchange == exchange]
 
+    @property
+    def shown_tiers(self) -> tuple[float, ...]:
+        """The tiers which are shown of any member."""
+        return tuple(sorted({tier for one in self.members for tier in one.shown_tiers}))
+
     def band(self, *args: object, **kwargs: object) -> NoReturn:
         """Refuse: errors are learnt of each instrument alone, and do not add up."""
         raise UnavailableError("a coin has no band; ask for one of its instruments")

@@ -37,7 +37,9 @@ from liqheat.service.query import Query
 from liqheat.service.window import (
     Member,
     Window,
+    check_coin_tiers,
     lead_first,
+    params_for,
     plan_coin,
 )
 
@@ -170,11 +172,11 @@ class Service(Honesty):
         window, params = plan_coin(
             query, lead.history, [one.history for one in rest], lead.weights
         )
+        check_coin_tiers(query, params, members)
 
         def build(member: Member) -> BuiltPart | None:
-            own = msgspec.structs.replace(params, model=query.model_for(member.weights))
             try:
-                return build_part(window, own, member)
+                return build_part(window, params_for(query, params, member), member)
             except BadInputError as error:
                 if member is lead:
                     raise
@@ -236,10 +238,8 @@ class Service(Honesty):
 
         def build() -> BuiltPart | None:
             member = load()
-            own = msgspec.structs.replace(
-                view.params, model=query.model_for(member.weights)
-            )
             with contextlib.suppress(BadInputError):
+                own = params_for(query, view.params, member)
                 return build_part(window, own, member)
             return None
 

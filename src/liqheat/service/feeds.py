@@ -79,6 +79,8 @@ class Status(msgspec.Struct, frozen=True, tag_field="type", tag="status"):
     last_price: float | None = None
     #: The instrument whose candles are drawn.
     candles_of: str | None = None
+    #: The leverage tiers which the model has here, drawn or not.
+    tiers: list[float] = []
     exchanges: list[ExchangeState] = []
 
 

@@ -38,7 +38,7 @@ class Honesty(Maps):
                 "step_ms": view.step_ms, "columns": view.columns,
                 "columns_wanted": view.window.wanted, "last_price": view.last_price,
                 "warm_days": view.quality.warm_days, "usd_scale": view.quality.usd_scale,
-                "candles_of": view.lead.name,
+                "candles_of": view.lead.name, "tiers": view.tiers,
             }  # fmt: skip
         states, notes = self._states(query, entries, view)
         starts = [one.bars.start_ms for one in entries if one.bars]

@@ -213,6 +213,11 @@ class LiveView:
         return joint_quality(every, self.lead.name)
 
     @property
+    def tiers(self) -> list[float]:
+        """The leverage tiers which the model has of any part, shown or not."""
+        return sorted({tier for one in self.parts.values() for tier in one.live.tiers})
+
+    @property
     def has(self) -> Inputs:
         """Which inputs any of the parts carry."""
         flags = [one.has for one in self.parts.values()]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from liqheat.engine.heatmap import Heatmap, HeatmapParams
 from liqheat.engine.live import LiveHeatmap
-from liqheat.engine.measured import MeasuredHeatmap, measured_words
+from liqheat.engine.measured import MeasuredHeatmap, ShownLevels, measured_words
 from liqheat.engine.positions import Told, joined, measured_levels
 from liqheat.engine.weights import Weights
 from liqheat.market.instrument import Instrument
@@ -137,6 +137,7 @@ class Part:
         self._told, self._version = built.told, 0
         known = heatmap.close[np.isfinite(heatmap.close)]
         self._price = float(known[-1]) if len(known) else math.nan
+        self._chosen = ShownLevels.of(heatmap.instrument, self.live.tiers, self.live.shown)
         self.measured = ""
         if isinstance(heatmap, MeasuredHeatmap):
             self.measured = measured_words(
@@ -202,7 +203,10 @@ class Part:
         if told is None or self.inverse or not self._price > 0:
             return long_usd + short_usd
         found = measured_levels(told, self.live.price_edges, self._price, end_ms)
-        both = joined(long_usd, short_usd, found, self.live.open_interest_qty)
+        kept = (
+            self._chosen.rows(self.live.price_edges, self._price) if self._chosen else None
+        )
+        both = joined(long_usd, short_usd, found, self.live.open_interest_qty, kept)
         self.measured = measured_words(self.exchange, np.array(both.share), found.age_ms)
         return both.long_usd + both.short_usd if found.positions else long_usd + short_usd
 

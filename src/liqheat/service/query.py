@@ -73,6 +73,12 @@ class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Annotated[int, Meta(ge=0, le=10**14)] | None,
         Meta(description="the map as known then; nothing later is used"),
     ] = None
+    tiers: Annotated[
+        Annotated[str, Meta(max_length=200)] | None,
+        Meta(
+            description="of the model's leverages only these, as parts of the whole: 5,10"
+        ),
+    ] = None
 
     def model_for(self, weights: Sequence[Weights]) -> Model:
         """Return the model for an instrument with these learnt weights.
@@ -90,6 +96,7 @@ class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return HeatmapParams(
             model=self.model_for(weights), price_min=price_min, price_max=price_max,
             bins=self.bins, price_scale=self.scale, leverage=parse_leverage(self.leverage),
+            tiers=parse_tiers(self.tiers),
         )  # fmt: skip
 
     def check(self) -> None:
@@ -107,6 +114,7 @@ class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )  # fmt: skip
         HeatmapParams(price_min=self.price_min, price_max=self.price_max)
         parse_leverage(self.leverage)
+        parse_tiers(self.tiers)
 
 
 Q = TypeVar("Q", bound=msgspec.Struct)
@@ -219,3 +227,28 @@ def parse_leverage(text: str | None) -> dict[float, float] | None:
             )  # fmt: skip
         out[key] = value
     return out
+
+
+def parse_tiers(text: str | None) -> tuple[float, ...] | None:
+    """Return the leverages of "5,10,25", ascending.
+
+    Raises
+    ------
+    BadInputError
+        Not of this form, or a leverage not above 1.
+
+    >>> parse_tiers("10, 5x")
+    (5.0, 10.0)
+    """
+    if text is None:
+        return None
+    try:
+        found = {float(part.strip().removesuffix("x")) for part in text.split(",")}
+    except ValueError:
+        found = {math.nan}
+    if not all(1 < one <= 1000 for one in found) or len(found) > 32:
+        raise BadInputError(
+            "not a list of leverages", where="tiers", value=text[:80],
+            do="write leverages of the model, e.g. 5,10,25",
+        )  # fmt: skip
+    return tuple(sorted(found))

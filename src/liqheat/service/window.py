@@ -7,6 +7,7 @@ Needs no running service: the command line builds its files with ``build_stored`
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import msgspec
 import numpy as np
 
 from liqheat.engine.heatmap import Heatmap, HeatmapParams, build_heatmap
+from liqheat.engine.leverage import PRIOR_MIXTURE, check_tiers, tiers_for
 from liqheat.engine.measured import with_measured
 from liqheat.engine.positions import Told
 from liqheat.engine.weights import Weights
@@ -261,6 +263,38 @@ def lead_first(members: Sequence[Member]) -> list[Member]:
     return [first, *sorted(rest, key=lambda one: one.instrument.name)]
 
 
+def params_for(query: Query, params: HeatmapParams, member: Member) -> HeatmapParams:
+    """Return a coin's parameters as one of its instruments takes them.
+
+    A tier which others have alone is left out.
+    """
+    model = query.model_for(member.weights)
+    tiers = params.tiers
+    if tiers is not None:
+        own = tiers_for(member.instrument, model, params.leverage)
+        tiers = tuple(one for one in tiers if one in own or one in PRIOR_MIXTURE)
+    return msgspec.structs.replace(params, model=model, tiers=tiers)
+
+
+def check_coin_tiers(
+    query: Query, params: HeatmapParams, members: Sequence[Member]
+) -> None:
+    """Refuse a tier which none of a coin's instruments has, with the names of those there are.
+
+    Raises
+    ------
+    BadInputError
+        There is such a tier.
+    """
+    every = set[float]()
+    for one in members if params.tiers is not None else ():
+        # One which does not allow the mixture is left out of the coin, and says so.
+        with contextlib.suppress(BadInputError):
+            model = query.model_for(one.weights)
+            every.update(tiers_for(one.instrument, model, params.leverage))
+    check_tiers(params.tiers if every else None, sorted(every))
+
+
 def build_coin(
     query: Query, members: Sequence[Member], *, last_only: bool = False
 ) -> CoinHeatmap:
@@ -273,18 +307,18 @@ def build_coin(
     """
     lead, *rest = lead_first(members)
     window, params = plan_coin(query, lead.history, [m.history for m in rest], lead.weights)
+    check_coin_tiers(query, params, members)
     if last_only:
         step = lead.history.bars.interval_ms
         start = int(lead.history.end_ms[-1]) - step
         window = Window(start, start + step, step, 1)
     built, notes = [], []
     for member in (lead, *rest):
-        own = msgspec.structs.replace(params, model=query.model_for(member.weights))
         try:
             built.append(
                 build_in(
                     window,
-                    own,
+                    params_for(query, params, member),
                     member.history,
                     member.instrument,
                     member.weights,

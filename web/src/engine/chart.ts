@@ -30,13 +30,14 @@ import { formatPrice } from '../format';
 import { formatTime, priceDecimals, tickLabel, type Zone } from './axis';
 import { Heat } from './backend';
 import { BandLayer } from './bands';
+import { Frame } from './frame';
 import type { HeatKind } from './heat';
 import { BubbleLayer, HeatLayer, PinLayer, ProfileLayer } from './layers';
-import { withRoom, type HeatMatrix, type Side } from './matrix';
+import { type HeatMatrix, type Side } from './matrix';
 import type { PaneHost } from './paneKinds';
 import type { Profile } from './profile';
 import type { ProfileStyle } from './strip';
-import { FULL_ROOM, roomAround, type Room } from './room';
+import { FULL_ROOM, roomAround, withLevels, type Room, type Scaled } from './room';
 import type { Bubble, Tape } from './tape';
 import { chartTheme, type ChartTheme } from './theme';
 
@@ -66,6 +67,7 @@ export interface ChartEvents {
 export class HeatChart {
   private readonly chart: IChartApi;
   private readonly series: ISeriesApi<'Candlestick'>;
+  private readonly frame: Frame;
   private readonly heat: Heat;
   private readonly heatLayer: HeatLayer;
   private readonly profileLayer: ProfileLayer;
@@ -90,12 +92,12 @@ export class HeatChart {
     renderer: HeatKind | null = null,
   ) {
     this.chart = createChart(container, this.options());
+    this.frame = new Frame(this.chart.timeScale());
     this.heat = new Heat(container, () => this.heatLayer?.requestUpdate(), renderer);
     this.series = this.chart.addSeries(CandlestickSeries, {
       ...this.candleColors(),
       priceLineStyle: LineStyle.Dotted,
-      autoscaleInfoProvider: (original: () => ReturnType<typeof this.autoscale>) =>
-        this.autoscale(original()),
+      autoscaleInfoProvider: (original: () => Scaled) => withLevels(original(), this.matrix, this.room),
     });
     const theme = (): ChartTheme => this.theme;
     this.heatLayer = new HeatLayer(this.heat, theme, events.onPaint);
@@ -126,6 +128,7 @@ export class HeatChart {
     const before = this.matrix;
     const range = this.chart.timeScale().getVisibleLogicalRange();
     const live = this.atLive();
+    if (fit) this.frame.release();
     // Their times are of the old columns: gone before there are others.
     this.panes?.setMatrix(null);
     this.matrix = matrix;
@@ -138,6 +141,7 @@ export class HeatChart {
     this.layoutProfile();
     if (!matrix) return;
     if (fit || !before || !range) this.fit();
+    else if (this.frame.holds) this.showAll();
     else if (!live && before.grid.stepMs === matrix.grid.stepMs) {
       const shift = (before.startMs - matrix.startMs) / matrix.grid.stepMs;
       this.setRange(range.from + shift, range.to + shift);
@@ -168,16 +172,20 @@ export class HeatChart {
 
   /** A column was appended or rewritten: heat and candle go into the same repaint. */
   columnChanged(column: number, scrolled: boolean): void {
-    if (!this.matrix) return;
+    const { matrix } = this;
+    if (!matrix) return;
     this.profileLayer.changed();
-    if (scrolled) {
-      this.heat.scrolled();
-      this.setCandles();
-    } else {
-      this.heat.columnChanged(column);
-      this.series.update(this.bar(this.matrix, column), column < this.matrix.width - 1);
-    }
-    this.panes?.columnChanged();
+    const taken = this.frame.through(() => {
+      if (scrolled) {
+        this.heat.scrolled();
+        this.setCandles();
+      } else {
+        this.heat.columnChanged(column);
+        this.series.update(this.bar(matrix, column), column < matrix.width - 1);
+      }
+      this.panes?.columnChanged();
+    });
+    if (!taken) this.showAll();
     this.heatLayer.requestUpdate();
   }
 
@@ -265,12 +273,9 @@ export class HeatChart {
   /** Everything in sight, price axis automatic. */
   fit(): void {
     if (!this.matrix || this.matrix.width === 0) return;
-    const width = Math.max(1, this.chart.timeScale().width() - this.reserved());
-    const columns = Math.max(this.matrix.width, 24);
-    const spare = (this.reserved() / width) * columns;
     const range = this.matrix.priceRange();
     this.room = range ? roomAround(this.matrix, ...range) : FULL_ROOM;
-    this.setRange(this.matrix.width - columns - 0.5, this.matrix.width - 0.5 + spare);
+    this.showAll();
     this.chart.priceScale('right').applyOptions({ autoScale: true });
   }
 
@@ -299,6 +304,7 @@ export class HeatChart {
   }
 
   setRange(from: number, to: number): void {
+    this.frame.release();
     this.chart.timeScale().setVisibleLogicalRange({ from: from as Logical, to: to as Logical });
   }
 
@@ -360,6 +366,14 @@ export class HeatChart {
   /** The pane of the heat. */
   paneSize(): { width: number; height: number } {
     return { width: this.chart.timeScale().width(), height: this.chart.panes()[0].getHeight() };
+  }
+
+  /** Where the picture lies: columns in sight, prices at the pane's edges, the pane's size. */
+  place(): { from: number; to: number; top: number | null; bottom: number | null; width: number; height: number } {
+    const { from, to } = this.chart.timeScale().getVisibleLogicalRange() ?? { from: NaN, to: NaN };
+    const { width, height } = this.paneSize();
+    const [top, bottom] = [0, height].map((y) => this.series.coordinateToPrice(y));
+    return { from, to, top, bottom, width, height };
   }
 
   dispose(): void {
@@ -456,6 +470,10 @@ export class HeatChart {
     this.series.setData(bars);
   }
 
+  private showAll(): void {
+    if (this.matrix?.width) this.frame.show(this.matrix.width, this.reserved());
+  }
+
   /** Pixels at the right which the view leaves free of columns. */
   private reserved(): number {
     return this.profileLayer.visible ? PROFILE_WIDTH + 8 : 12;
@@ -465,31 +483,8 @@ export class HeatChart {
     this.profileLayer.visible =
       this.profileWanted && this.container.clientWidth >= PROFILE_MIN_PANE;
     this.chart.applyOptions({ timeScale: { rightOffsetPixels: this.reserved() } });
+    if (this.frame.holds) this.showAll();
     this.profileLayer.requestUpdate();
-  }
-
-  /** Candles plus room for the levels around them: they are what the page is about. */
-  private autoscale(
-    info: { priceRange: { minValue: number; maxValue: number } | null } | null,
-  ): typeof info {
-    if (!info?.priceRange || !this.matrix) return info;
-    const { minValue, maxValue } = info.priceRange;
-    const [low, high] = withRoom(minValue, maxValue);
-    const { below, above } = this.room;
-    // Never beyond the matrix, unless the candles are: an empty strip says nothing.
-    return {
-      ...info,
-      priceRange: {
-        minValue: Math.max(
-          minValue - (minValue - low) * below,
-          Math.min(minValue, this.matrix.edge(0)),
-        ),
-        maxValue: Math.min(
-          maxValue + (high - maxValue) * above,
-          Math.max(maxValue, this.matrix.edge(this.matrix.bins)),
-        ),
-      },
-    };
   }
 
   private read(event: MouseEventParams): Cursor | null {

@@ -55,3 +55,17 @@ export function roomAround(matrix: HeatMatrix, low: number, high: number): Room 
     above: share(nearestLarge(matrix, Math.min(top, matrix.edge(matrix.bins))), high, top),
   };
 }
+
+/** What the chart makes of its candles when it fits the price axis. */
+export type Scaled = { priceRange: { minValue: number; maxValue: number } | null } | null;
+
+/** Candles plus room for the levels around them: they are what the page is about. */
+export function withLevels(info: Scaled, matrix: HeatMatrix | null, { below, above }: Room): Scaled {
+  if (!info?.priceRange || !matrix) return info;
+  const { minValue, maxValue } = info.priceRange;
+  const [low, high] = withRoom(minValue, maxValue);
+  // Never beyond the matrix, unless the candles are: an empty strip says nothing.
+  const bottom = Math.max(minValue - (minValue - low) * below, Math.min(minValue, matrix.edge(0)));
+  const top = Math.min(maxValue + (high - maxValue) * above, Math.max(maxValue, matrix.edge(matrix.bins)));
+  return { ...info, priceRange: { minValue: bottom, maxValue: top } };
+}

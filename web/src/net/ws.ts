@@ -84,6 +84,8 @@ export interface Problem {
   readonly title: string;
   readonly detail?: string;
   readonly field?: string;
+  /** To be named when asking for help. */
+  readonly request_id?: string;
 }
 
 export type LinkState =

@@ -22,6 +22,8 @@ export const STEPS = ['1m', '5m', '15m', '30m', '1h', '2h', '4h', '6h', '12h', '
 export const MODELS = ['auto', 'sharp', 'zones', 'calibrated'] as const;
 export const TRANSFERS = ['sqrt', 'linear', 'log'] as const;
 export const PALETTES = ['viridis', 'cividis', 'inferno', 'mako', 'greys'] as const;
+export const GROUPINGS = ['side', 'tier', 'exchange'] as const;
+export const VIEWS = ['heatmap', 'map'] as const;
 export const PANELS_MOST = 4;
 
 /** Sub-panes under the heat, in the order in which a menu names them. */
@@ -30,6 +32,8 @@ export const SUBPANES: readonly PaneKind[] = ['oi', 'funding', 'volume', 'cvd', 
 export type Range = (typeof RANGES)[number];
 export type Step = (typeof STEPS)[number];
 export type Model = (typeof MODELS)[number];
+export type Grouping = (typeof GROUPINGS)[number];
+export type PageView = (typeof VIEWS)[number];
 
 export interface Query {
   /** A contract, or a coin over all exchanges; "" until the instrument list has chosen one. */
@@ -51,6 +55,12 @@ export interface Query {
   /** Realised liquidations as bubbles. */
   readonly realised: boolean;
   readonly bins: number;
+  /** Price and time, or the newest column as bars over price. */
+  readonly view: PageView;
+  /** How the map's bars are split; "" is chosen from the data. */
+  readonly by: Grouping | '';
+  /** The price the map speaks about [USD]; null is each side's max pain. */
+  readonly target: number | null;
   /** Sub-panes from top to bottom, comma between; "" is none. */
   readonly sub: string;
 }
@@ -70,6 +80,9 @@ export const DEFAULTS: Query = {
   profile: true,
   realised: true,
   bins: 400,
+  view: 'heatmap',
+  by: '',
+  target: null,
   sub: '',
 };
 
@@ -118,6 +131,12 @@ function readBins(text: string): Partial<Query> | null {
   return Number.isInteger(bins) && bins >= 50 && bins <= 2000 ? { bins } : null;
 }
 
+function readTarget(text: string): Partial<Query> | null {
+  if (text === '') return { target: null };
+  const target = Number(text);
+  return target > 0 && Number.isFinite(target) ? { target } : null;
+}
+
 /** The kinds in a list like "oi,rsi", each once; what is no kind is left out. */
 export function subpanesOf(sub: string): PaneKind[] {
   return [...new Set(sub.split(','))].filter((name): name is PaneKind => SUBPANES.includes(name as PaneKind));
@@ -149,6 +168,9 @@ const FIELDS: readonly Field[] = [
   flag('prof', 'profile', '1', '0'),
   flag('liq', 'realised', '1', '0'),
   { key: 'bins', read: readBins, write: (q) => String(q.bins) },
+  choice('view', 'view', VIEWS),
+  choice('by', 'by', ['', ...GROUPINGS]),
+  { key: 'px', read: readTarget, write: (q) => (q.target === null ? '' : String(q.target)) },
   { key: 'sub', read: (text) => ({ sub: subpanesOf(text).join() }), write: (q) => q.sub },
 ];
 

@@ -8,6 +8,7 @@ import { lazy } from './lazy';
 import { StatusBar } from './StatusBar';
 import { BottomBar, Toolbar } from './Toolbar';
 
+const MapView = lazy(() => import('./map/MapView').then((m) => m.MapView));
 const Overlays = lazy(() => import('./Overlays').then((m) => m.Overlays));
 
 /** Not before the first picture, unless somebody asks for it. */
@@ -21,7 +22,7 @@ function Panels() {
     <main class={all.length > 1 ? 'panels many' : 'panels'} data-panels={all.length}>
       {all.map((panel) => (
         <PanelContext.Provider key={panel.index} value={panel}>
-          <ChartView />
+          {panel.query.value.view === 'map' ? <MapView /> : <ChartView />}
         </PanelContext.Provider>
       ))}
     </main>

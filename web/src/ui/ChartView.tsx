@@ -6,17 +6,15 @@ import { useEffect, useRef } from 'preact/hooks';
 import { HeatChart } from '../engine/chart';
 import type { HeatKind } from '../engine/heat';
 import { chartTheme } from '../engine/theme';
-import { splitSymbol } from '../format';
 import { lead, linkCursor, linkTime, take } from '../state/linked';
 import { announcement } from '../state/page';
-import { active, panels, removePanel, type Panel } from '../state/panel';
+import { active, panels, type Panel } from '../state/panel';
 import { usePanel } from './context';
-import { MODEL_TEXT } from './controls';
-import { Close } from './icons';
 import { lazy } from './lazy';
 import { Legend } from './Legend';
 import { Banners, Busy, ModeBadge, Overlay, Watermark } from './States';
 import { CAPTION } from './StatusBar';
+import { Title } from './Title';
 import { PinnedTooltip, Tooltip } from './Tooltip';
 
 /** Fetched with the first sub-pane that is shown. */
@@ -98,36 +96,6 @@ function useChart(p: Panel) {
     };
   }, [p]);
   return box;
-}
-
-/** Of several panels: what each shows, and how to close it. */
-function Title() {
-  const p = usePanel();
-  if (panels.value.length < 2) return null;
-  const { exchange, contract } = splitSymbol(p.symbol.value);
-  const { range, model } = p.query.value;
-  return (
-    <div class="panel-title">
-      <strong>{contract}</strong>
-      <span class="muted">{exchange || 'all exchanges'}</span>
-      <span class="muted">
-        {range} · {MODEL_TEXT[model].name}
-      </span>
-      <span class="spacer" />
-      <button
-        type="button"
-        class="icon small"
-        aria-label={`Close panel ${p.index + 1}`}
-        title="Close this panel"
-        onClick={(event) => {
-          event.stopPropagation();
-          removePanel(p.index);
-        }}
-      >
-        <Close />
-      </button>
-    </div>
-  );
 }
 
 export function ChartView() {

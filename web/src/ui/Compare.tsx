@@ -37,6 +37,11 @@ function otherCoin(p: Panel): Proposal | null {
   return next ? { text: splitSymbol(next.instrument).contract, change: { instrument: next.instrument, exchanges: '' } } : null;
 }
 
+function otherView(p: Panel): Proposal {
+  const heat = p.query.value.view === 'heatmap';
+  return { text: heat ? 'Liquidation map' : 'Heatmap', change: { view: heat ? 'map' : 'heatmap' } };
+}
+
 function proposals(p: Panel): readonly (readonly [string, Proposal | null])[] {
   const { range, model } = p.query.value;
   const at = RANGES.indexOf(range);
@@ -48,6 +53,7 @@ function proposals(p: Panel): readonly (readonly [string, Proposal | null])[] {
     ['A longer range', longer === range ? null : { text: `${range} beside ${longer}`, change: { range: longer } }],
     ['Another model', { text: MODEL_TEXT[other].name, change: { model: other } }],
     ['Another coin', otherCoin(p)],
+    ['The other view', otherView(p)],
     ['The same once more', { text: 'to be changed', change: {} }],
   ];
 }

@@ -64,6 +64,7 @@ const KEYS: readonly (readonly [string, string])[] = [
   ['L', 'logarithmic price axis'],
   ['R', 'realised liquidations on the chart'],
   ['T', 'largest levels as a table'],
+  ['V', 'heatmap or map'],
   ['D', 'dark, light, or as the system'],
   ['P', 'next palette'],
   ['I', 'panes under the heatmap: open interest, funding, volume …'],

@@ -119,7 +119,7 @@ export function Legend(props: { horizontal?: boolean }) {
         />
         <Handle
           name="hi"
-          label="Brightest from"
+          label="Strongest color from"
           share={current.hi}
           onMove={moveHigh}
         />

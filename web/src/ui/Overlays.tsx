@@ -6,6 +6,7 @@ import { PaneMenu } from './PaneMenu';
 import { Sheet } from './Sheet';
 import { SymbolPicker } from './SymbolPicker';
 import { startPaper } from './paper';
+import './overlays.css';
 import './contrast.css';
 
 startPaper();

@@ -4,6 +4,7 @@ import { dialog } from '../state/page';
 import { PaletteControl, ThemeControl } from './Colors';
 import { usePanel } from './context';
 import {
+  LiveButton,
   LogPriceToggle,
   ModelControl,
   ModelLine,
@@ -20,25 +21,10 @@ import { Legend } from './Legend';
 import { PaneSwitches } from './PaneMenu';
 import { Exchanges } from './StatusBar';
 
-export function Sheet() {
-  const p = usePanel();
+/** What only a heatmap has. */
+function HeatControls() {
   return (
-    <Dialog name="controls" title="Controls" class="sheet">
-      {p.isCoin.value && (
-        <>
-          <h3>Exchanges</h3>
-          <div class="row exchanges">
-            <Exchanges />
-          </div>
-        </>
-      )}
-      <h3>Threshold</h3>
-      <Legend horizontal />
-      <h3>Model</h3>
-      <ModelControl />
-      <ModelLine />
-      <h3>Range and step</h3>
-      <RangeControl />
+    <>
       <StepControl />
       <h3>Panes under the heatmap</h3>
       <PaneSwitches />
@@ -54,8 +40,35 @@ export function Sheet() {
         <ZoneToggle />
         <ProfileToggle />
         <RealisedToggle />
+        <LiveButton />
         <ResetButton />
       </div>
+    </>
+  );
+}
+
+export function Sheet() {
+  const p = usePanel();
+  const heat = p.query.value.view === 'heatmap';
+  return (
+    <Dialog name="controls" title="Controls" class="sheet">
+      {p.isCoin.value && (
+        <>
+          <h3>Exchanges</h3>
+          <div class="row exchanges">
+            <Exchanges />
+          </div>
+        </>
+      )}
+      {heat && <h3>Threshold</h3>}
+      {heat && <Legend horizontal />}
+      <h3>Model</h3>
+      <ModelControl />
+      <ModelLine />
+      <h3>Range{heat ? ' and step' : ''}</h3>
+      <RangeControl />
+      {heat && <HeatControls />}
+      {!heat && <LogPriceToggle />}
       <div class="row">
         <button type="button" class="button" onClick={() => (dialog.value = 'levels')}>
           Largest levels

@@ -1,5 +1,6 @@
 /** The two lines over the chart: what is shown, and how. On a phone the second is a sheet. */
 
+import { priceDecimals } from '../engine/axis';
 import { formatPercent, formatPrice, splitSymbol } from '../format';
 import { dialog, type DialogName } from '../state/page';
 import { prefs } from '../state/prefs';
@@ -16,6 +17,7 @@ import {
   ResetButton,
   ScaleControl,
   StepControl,
+  ViewControl,
   ZoneToggle,
 } from './controls';
 import { Chevron, Columns, Info, Keyboard, Mark, Moon, Panes, Sliders, Sun, System, Table } from './icons';
@@ -50,7 +52,7 @@ function Price() {
   const change = price / open - 1;
   return (
     <span class="price">
-      <strong>{formatPrice(price, p.chart.value?.priceDecimals ?? 2)}</strong>
+      <strong>{formatPrice(price, priceDecimals(price, p.instrument.value?.tick_size))}</strong>
       <span class={change < 0 ? 'fall' : 'rise'} title={`Change over ${p.query.value.range}`}>
         {formatPercent(change)}
       </span>
@@ -87,6 +89,7 @@ function ThemeButton() {
 }
 
 export function Toolbar() {
+  const heat = usePanel().query.value.view === 'heatmap';
   return (
     <header class="top">
       <div class="bar head">
@@ -100,10 +103,10 @@ export function Toolbar() {
         <span class="spacer" />
         <LinkChip short />
         <span class="axes">
-          <LiveButton />
-          <ResetButton />
+          {heat && <LiveButton />}
+          {heat && <ResetButton />}
           <LogPriceToggle />
-          <ZoneToggle />
+          {heat && <ZoneToggle />}
         </span>
         <IconButton label="Panes: open interest, funding, volume … (I)" name="panes">
           <Panes />
@@ -111,9 +114,11 @@ export function Toolbar() {
         <IconButton label="Compare side by side (C)" name="compare">
           <Columns />
         </IconButton>
-        <IconButton label="Largest levels as a table (T)" name="levels">
-          <Table />
-        </IconButton>
+        {heat && (
+          <IconButton label="Largest levels as a table (T)" name="levels">
+            <Table />
+          </IconButton>
+        )}
         <ThemeButton />
         <IconButton label="Keys (?)" name="help">
           <Keyboard />
@@ -123,15 +128,27 @@ export function Toolbar() {
         </IconButton>
       </div>
       <div class="bar controls">
+        <ViewControl />
         <RangeControl />
-        <StepControl />
+        {heat && <StepControl />}
         <ModelControl />
         <ModelLine />
         <span class="spacer" />
-        <RealisedToggle />
-        <ScaleControl />
+        {heat && <RealisedToggle />}
+        {heat && <ScaleControl />}
       </div>
     </header>
+  );
+}
+
+/** Phone: the other view, one tap away. */
+function ViewButton() {
+  const p = usePanel();
+  const map = p.query.value.view === 'map';
+  return (
+    <button type="button" class="button" data-name="view" onClick={() => p.set({ view: map ? 'heatmap' : 'map' }, 'push')}>
+      {map ? 'Heatmap' : 'Map'}
+    </button>
   );
 }
 
@@ -152,7 +169,7 @@ export function BottomBar() {
           <option key={range}>{range}</option>
         ))}
       </select>
-      <LiveButton />
+      <ViewButton />
       <button
         type="button"
         class="button"

@@ -7,7 +7,9 @@ import {
   RANGES,
   STEPS,
   TRANSFERS,
+  VIEWS,
   type Model,
+  type PageView,
 } from '../state/query';
 import { formatStep } from '../format';
 import { zoneLabel } from '../engine/axis';
@@ -55,6 +57,25 @@ export function Segments<T extends string>(props: {
         );
       })}
     </div>
+  );
+}
+
+const VIEW_TEXT: Record<PageView, { name: string; line: string }> = {
+  heatmap: { name: 'Heatmap', line: 'Price and time (V)' },
+  map: { name: 'Map', line: 'What rests at each price now, as bars (V)' },
+};
+
+export function ViewControl() {
+  const p = usePanel();
+  return (
+    <Segments
+      label="View"
+      options={VIEWS}
+      value={p.query.value.view}
+      onChoose={(view) => p.set({ view }, 'push')}
+      text={(view) => VIEW_TEXT[view].name}
+      title={(view) => VIEW_TEXT[view].line}
+    />
   );
 }
 
@@ -118,9 +139,10 @@ export function ModelLine() {
   const p = usePanel();
   const used = MODELS.find((model) => model === p.status.value?.model);
   const auto = p.query.value.model === 'auto' && used !== undefined && used !== 'auto';
+  const text = auto ? `${MODEL_TEXT[used].name}. ${MODEL_TEXT[used].line}` : MODEL_TEXT[p.query.value.model].line;
   return (
-    <span class="model-line">
-      {auto ? `${MODEL_TEXT[used].name}. ${MODEL_TEXT[used].line}` : MODEL_TEXT[p.query.value.model].line}
+    <span class="model-line" title={text}>
+      {text}
     </span>
   );
 }
