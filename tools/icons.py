@@ -27,7 +27,7 @@ ICONS = (
     ("touch-180.png", 180, 0.94, GROUND),
 )
 #: Enough for six flat colors and their edges.
-COLORS = 40
+COLORS = 24
 PAGE = """<body style="margin:0;display:grid;place-items:center;height:100vh;background:{ground}">
 <div style="width:{percent}vw;height:{percent}vw">{svg}</div>"""
 

@@ -40,6 +40,8 @@ def is_problem(answer: httpx.Response, status: int | None = None) -> None:
     body = answer.json()
     assert {"type", "title", "status", "detail", "instance"} <= body.keys()
     assert body["status"] == answer.status_code
+    assert len(body["request_id"]) == 12
+    assert answer.headers["x-request-id"] == body["request_id"]
     assert "\n" not in body["detail"]
     assert len(answer.content) < 4000
 
@@ -147,6 +149,7 @@ def test_wrong_messages(tmp_path) -> None:
                     error = await error_of(socket)
                     assert error["field"] == field, (message[:80], error)
                     assert 400 <= error["status"] < 500
+                    assert len(error["request_id"]) == 12
                     assert len(json.dumps(error)) < 3000
                 await socket.send('{"op":"ping"}')
                 assert json.loads(await socket.recv())["type"] == "pong"

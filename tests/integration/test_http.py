@@ -1,6 +1,7 @@
 """Every HTTP route of a running server, and every error body."""
 
 import asyncio
+import json
 
 import numpy as np
 import pytest
@@ -153,6 +154,38 @@ def test_unexpected_error_has_a_request_id_and_no_secrets(tmp_path, caplog) -> N
         assert "secret" not in answer.text
         assert body["request_id"] in body["detail"]
         assert body["request_id"] in caplog.text
+
+    run(check, tmp_path)
+
+
+def test_every_refusal_is_in_the_log_under_its_id(tmp_path, caplog) -> None:
+    caplog.set_level("INFO", "liqheat.serve")
+
+    async def check(w: World) -> None:
+        seen = set()
+        for url, headers in (
+            ("/api/v1/map?instrument=x:y", {}), ("/api/v1/health?x=1", {}), ("/a%0ab", {}),
+            ("/api/v1/health", {"host": "evil.example"}),
+        ):  # fmt: skip
+            answer = await w.http.get(url, headers=headers)
+            ident = answer.json()["request_id"]
+            assert answer.headers["x-request-id"] == ident
+            [line] = [text for text in caplog.messages if ident in text]
+            assert f"status={answer.status_code}" in line
+            assert "\n" not in line
+            seen.add(ident)
+        assert len(seen) == 4
+        good = await w.http.get("/api/v1/health")
+        assert "x-request-id" not in good.headers
+        async with websockets.connect(w.ws) as socket:
+            await socket.send("garbage")
+            error = json.loads(await asyncio.wait_for(socket.recv(), 5))
+            assert (error["type"], error["field"]) == ("error", "message")
+            assert any(error["request_id"] in text for text in caplog.messages)
+        with pytest.raises(websockets.InvalidStatus) as caught:
+            async with websockets.connect(w.ws, origin="https://evil.example"):
+                pass
+        assert caught.value.response.headers["x-request-id"]
 
     run(check, tmp_path)
 

@@ -322,6 +322,35 @@ def test_states_say_what_the_map_is(page: Page, maps: Maps, fake: Any) -> None:
     expect(page.get_by_test_id("map-empty")).to_contain_text("No levels in this map")
 
 
+SEEN = """(state) => {
+  Object.defineProperty(document, 'visibilityState', { value: state, configurable: true });
+  document.dispatchEvent(new Event('visibilitychange'));
+}"""
+
+
+def expect_asked(page: Page, maps: Maps, times: int) -> None:
+    """Wait for so many questions, and a moment longer for one too many."""
+    for _ in range(60):
+        if len(maps.asked) >= times:
+            break
+        page.wait_for_timeout(50)
+    page.wait_for_timeout(100)
+    assert len(maps.asked) == times
+
+
+def test_map_is_asked_for_while_somebody_looks(page: Page, maps: Maps) -> None:
+    page.clock.install()
+    page.goto("/?view=map")
+    expect(page.get_by_test_id("sentence-long")).to_be_visible(timeout=15_000)
+    page.clock.run_for(5500)
+    expect_asked(page, maps, 2)
+    page.evaluate(SEEN, "hidden")
+    page.clock.run_for(30_000)
+    expect_asked(page, maps, 2)
+    page.evaluate(SEEN, "visible")
+    expect_asked(page, maps, 3)
+
+
 def axe(page: Page) -> list[str]:
     if not AXE.is_file():
         pytest.skip("axe-core is not installed: python tools/web_build.py test")

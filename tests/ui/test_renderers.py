@@ -81,6 +81,7 @@ def open_bench(page: Page, renderer: str, size: str = "700x300", query: str = ""
     page.goto(f"/?bench={size}&renderer={renderer}&liq=0{query}")
     wait_for_bench(page)
     page.add_style_tag(content=ALONE)
+    place(page)  # the renderer is chosen by then
     got = page.get_attribute(".chart", "data-renderer")
     if got != renderer:
         pytest.skip(f"this browser has no {renderer}")

@@ -170,6 +170,7 @@ const STILL_FRAMES = 4;
 /** Wait until a few frames in a row leave the view as it is; returns the view, for comparing. */
 async function settled(chart: HeatChart): Promise<string> {
   await document.fonts.ready;
+  await chart.rendererChosen;
   let before = '';
   for (let still = 0; still < STILL_FRAMES; ) {
     await nextFrame();

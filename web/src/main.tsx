@@ -19,6 +19,7 @@ import { App } from './ui/App';
 import { startKeys } from './ui/keys';
 import './style.css';
 import './panels.css';
+import './feedpane.css';
 import './theme.css';
 
 startPrefs();

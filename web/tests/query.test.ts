@@ -33,6 +33,7 @@ describe('URL state', () => {
       zone: 'local',
       profile: false,
       realised: false,
+      feed: true,
       bins: 800,
       view: 'map',
       by: 'tier',

@@ -53,7 +53,10 @@ _HEADERS = [
 
 
 class Problem(msgspec.Struct, omit_defaults=True):
-    """An RFC 9457 error body; ``field`` and ``value`` name the parameter that is wrong."""
+    """An RFC 9457 error body; ``field`` and ``value`` name the parameter that is wrong.
+
+    ``request_id`` is the id under which the log has it.
+    """
 
     title: str
     status: int
@@ -131,7 +134,20 @@ def reply(
 
 
 def problem_of(error: Exception, instance: str) -> Problem:
-    """Return the body of an error; one of ours says more, a stranger's says nothing."""
+    """Return the body of an error; one of ours says more, a stranger's says nothing.
+
+    The log has it under the same ``request_id``.
+    """
+    ident = secrets.token_hex(6)
+    found = _told(error, instance)
+    if found is None:
+        log.error("request_failed id=%s path=%r", ident, instance, exc_info=error)
+        words = f"liqheat failed; its log has the reason under id {ident}"
+        return Problem("Internal error", 500, words, instance, request_id=ident)
+    return _numbered(found, ident)
+
+
+def _told(error: Exception, instance: str) -> Problem | None:
     if isinstance(error, BadInputError):
         words = error.args[0]
         return Problem(
@@ -143,12 +159,18 @@ def problem_of(error: Exception, instance: str) -> Problem:
     if isinstance(error, HTTPException) and error.status_code < 500:
         title = _TITLES.get(error.status_code, "Bad request")
         return Problem(title, error.status_code, error.detail or title, instance)
-    ident = secrets.token_hex(6)
-    log.error("request_failed id=%s path=%s", ident, instance, exc_info=error)
-    return Problem(
-        "Internal error", 500, f"liqheat failed; its log has the reason under id {ident}",
-        instance, request_id=ident,
+    return None
+
+
+def _numbered(problem: Problem, ident: str) -> Problem:
+    problem.request_id = ident
+    # What the asker got wrong is of interest to whoever looks for it, with --verbose.
+    log.log(
+        logging.INFO if problem.status < 500 else logging.WARNING,
+        "request_refused id=%s status=%d path=%r detail=%r",
+        ident, problem.status, problem.instance[:200], problem.detail[:400],
     )  # fmt: skip
+    return problem
 
 
 _TITLES = {400: "Bad request", 404: "Not found", 405: "Method not allowed",
@@ -162,7 +184,7 @@ def _plain(value: object) -> object:
 def handle_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Answer any error."""
     problem = problem_of(error, request.scope["path"])
-    headers = {"cache-control": "no-store"}
+    headers = {"cache-control": "no-store", "x-request-id": problem.request_id or ""}
     if isinstance(error, HTTPException) and error.headers:
         headers |= {name.lower(): value for name, value in error.headers.items()}
     if problem.status == 503:
@@ -279,7 +301,12 @@ class Guard:
 async def _refuse(scope: Scope, send: Send, problem: Problem) -> None:
     # A socket is refused with a plain HTTP reply (ASGI's websocket.http.response).
     kind = "http.response" if scope["type"] == "http" else "websocket.http.response"
-    headers = [(b"content-type", PROBLEM.encode()), (b"cache-control", b"no-store")]
+    ident = secrets.token_hex(6)
+    _numbered(problem, ident)
+    headers = [
+        (b"content-type", PROBLEM.encode()), (b"cache-control", b"no-store"),
+        (b"x-request-id", ident.encode()),
+    ]  # fmt: skip
     await send({"type": f"{kind}.start", "status": problem.status, "headers": headers})
     body = msgspec.json.encode(problem)
     await send({"type": f"{kind}.body", "body": body, "more_body": False})

@@ -1,14 +1,13 @@
 """The page: the built bundle out of memory, or a word on how to build it; and the API's docs.
 
-The bundle is read once. Assets with a hash in their name never change and are cached for good;
-everything else is asked for again each time. A name is looked up, never joined to a path, so
-there is nothing to climb out of.
+The bundle is read once. Assets with a hash in their name never change and are cached for good,
+icons for a day; everything else is asked for again each time. A name is looked up, never joined
+to a path, so there is nothing to climb out of.
 """
 
 from __future__ import annotations
 
 import html
-import mimetypes
 import re
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,15 @@ from liqheat.serve.http import Body, make_body
 
 STATIC = Path(__file__).parent / "static"
 IMMUTABLE = "public, max-age=31536000, immutable"
-_HASHED = re.compile(r"[-.][A-Za-z0-9_-]{8,}\.[a-z0-9]+$")
+#: Icons may be a day old.
+DAY = "public, max-age=86400"
+_HASHED = re.compile(r"^/assets/.*[-.][A-Za-z0-9_-]{8,}\.[a-z0-9]+$")
+#: Said here, because what a machine takes a suffix for is its own affair.
+_TYPES = {
+    ".css": "text/css", ".html": "text/html", ".ico": "image/x-icon", ".js": "text/javascript",
+    ".json": "application/json", ".png": "image/png", ".svg": "image/svg+xml",
+    ".txt": "text/plain", ".webmanifest": "application/manifest+json", ".woff2": "font/woff2",
+}  # fmt: skip
 _HTML = "text/html"
 
 _SHELL = """<!doctype html><html lang="en"><meta charset="utf-8">
@@ -43,8 +50,11 @@ class Pages:
         for file in sorted(folder.rglob("*")) if folder.is_dir() else []:
             if file.is_file():
                 path = "/" + file.relative_to(folder).as_posix()
-                media = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-                cache = IMMUTABLE if _HASHED.search(file.name) else "no-cache"
+                media = _TYPES.get(file.suffix, "application/octet-stream")
+                icon = media.startswith("image/") and file.parent == folder
+                cache = DAY if icon else "no-cache"
+                if _HASHED.search(path):
+                    cache = IMMUTABLE
                 self._bodies[path] = (make_body(file.read_bytes(), media), cache)
         self.built = "/index.html" in self._bodies
         if not self.built:

@@ -1,20 +1,37 @@
 /**
  * Which renderer draws the heat: WebGL2 where a graphics chip drives it, else the bitmap.
  *
+ * The bitmap draws until the code of the other is there: the first picture waits for nothing.
  * A lost graphics context (a driver reset, a sleeping laptop) costs one frame: the bitmap
  * takes over, and hands back when the context is restored. Both draw the same picture.
  */
 
 import { BitmapHeat } from './bitmap';
-import { GlHeat, hasHardwareGl } from './gl';
+import type { GlHeat } from './gl';
 import type { HeatKind, HeatRenderer, HeatView } from './heat';
 import type { HeatMatrix } from './matrix';
+
+/** Renderers which run on the CPU: there the bitmap is many times faster. */
+const SOFTWARE = /SwiftShader|llvmpipe|softpipe|Basic Render|WARP/i;
+
+/** Whether this browser has a WebGL2 which a graphics chip drives. */
+function hasHardwareGl(): boolean {
+  const gl = document.createElement('canvas').getContext('webgl2');
+  if (!gl) return false;
+  const info = gl.getExtension('WEBGL_debug_renderer_info');
+  const name = String(gl.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
+  gl.getExtension('WEBGL_lose_context')?.loseContext();
+  return !SOFTWARE.test(name);
+}
 
 export class Heat implements HeatRenderer {
   private current: HeatRenderer = new BitmapHeat();
   private gl: GlHeat | null = null;
   private matrix: HeatMatrix | null = null;
+  private disposed = false;
   private lut: Uint32Array | null = null;
+  /** Settles once the renderer is chosen and in use. */
+  readonly chosen: Promise<void>;
 
   /**
    * `under` gets the canvas which lies below the chart; `repaint` is called when the picture
@@ -25,7 +42,9 @@ export class Heat implements HeatRenderer {
     private readonly repaint: () => void,
     wanted: HeatKind | null,
   ) {
-    if (wanted === 'webgl2' || (wanted === null && hasHardwareGl())) this.useGl();
+    this.under.dataset.renderer = this.kind;
+    const wantsGl = wanted === 'webgl2' || (wanted === null && hasHardwareGl());
+    this.chosen = wantsGl ? this.useGl() : Promise.resolve();
   }
 
   get kind(): HeatKind {
@@ -60,12 +79,15 @@ export class Heat implements HeatRenderer {
   }
 
   dispose(): void {
+    this.disposed = true;
     this.current.dispose();
     this.gl = null;
   }
 
-  private useGl(): void {
+  private async useGl(): Promise<void> {
     try {
+      const { GlHeat } = await import('./gl');
+      if (this.disposed) return;
       this.gl = new GlHeat();
     } catch {
       return; // the bitmap does the same, only slower
@@ -79,7 +101,7 @@ export class Heat implements HeatRenderer {
     });
     canvas.addEventListener('webglcontextrestored', () => {
       canvas.remove();
-      if (this.gl) this.useGl();
+      if (this.gl) void this.useGl();
     });
     this.under.prepend(canvas);
     this.swap(this.gl);
@@ -87,6 +109,7 @@ export class Heat implements HeatRenderer {
 
   private swap(next: HeatRenderer): void {
     this.current = next;
+    this.under.dataset.renderer = next.kind;
     if (this.lut) next.setLut(this.lut);
     next.setMatrix(this.matrix);
     this.repaint();

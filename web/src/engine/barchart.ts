@@ -326,6 +326,10 @@ export class BarChart {
     const across = event.shiftKey ? event.deltaY : event.deltaX;
     if (Math.abs(across) > Math.abs(event.shiftKey ? 0 : event.deltaY)) {
       this.show(priceAt(view, across), priceAt(view, box.width + across));
-    } else this.zoom(Math.exp(Math.max(-1, Math.min(1, event.deltaY * 0.0015))), about);
+      return;
+    }
+    // A pinch on a touchpad comes as small turns of the wheel with Ctrl.
+    const turn = event.deltaY * (event.ctrlKey ? 0.01 : 0.0015);
+    this.zoom(Math.exp(Math.max(-1, Math.min(1, turn))), about);
   }
 }

@@ -318,6 +318,21 @@ export class HeatChart {
     if (Math.abs(from - range.from) > 0.01 || Math.abs(to - range.to) > 0.01) this.setRange(from, to);
   }
 
+  /** Bring a column and a price into sight, keeping the zoom, and lay the crosshair there. */
+  reveal(column: number, price: number): void {
+    if (!this.matrix) return;
+    const range = this.chart.timeScale().getVisibleLogicalRange();
+    if (range && (column < range.from || column > range.to)) {
+      const half = (range.to - range.from) / 2;
+      this.setRange(column - half, column + half);
+    }
+    const y = this.series.priceToCoordinate(price);
+    if (y === null || y < 0 || y > this.paneSize().height) {
+      this.chart.priceScale('right').applyOptions({ autoScale: true });
+    }
+    this.chart.setCrosshairPosition(price, this.time(this.matrix, column), this.series);
+  }
+
   /** Move the keyboard cursor by columns and bins; starts at the last price. */
   moveCursor(columns: number, bins: number): void {
     const { matrix } = this;
@@ -354,8 +369,9 @@ export class HeatChart {
     return x === null || y === null ? null : { x, y };
   }
 
-  get renderer(): HeatKind {
-    return this.heat.kind;
+  /** Settles once the heat's renderer is chosen and in use. */
+  get rendererChosen(): Promise<void> {
+    return this.heat.chosen;
   }
 
   /** The box of all panes with their axes. */

@@ -47,19 +47,6 @@ void main() {
 const UNIFORMS = ['box', 'size', 'codes', 'table', 'originX', 'columnWidth', 'rows', 'topBin', 'ring'] as const;
 type Uniforms = Record<(typeof UNIFORMS)[number], WebGLUniformLocation | null>;
 
-/** Renderers which run on the CPU: there the bitmap is many times faster. */
-const SOFTWARE = /SwiftShader|llvmpipe|softpipe|Basic Render|WARP/i;
-
-/** Whether this browser has a WebGL2 which a graphics chip drives. */
-export function hasHardwareGl(): boolean {
-  const gl = document.createElement('canvas').getContext('webgl2');
-  if (!gl) return false;
-  const info = gl.getExtension('WEBGL_debug_renderer_info');
-  const name = String(gl.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
-  gl.getExtension('WEBGL_lose_context')?.loseContext();
-  return !SOFTWARE.test(name);
-}
-
 export class GlHeat implements HeatRenderer {
   readonly kind = 'webgl2';
   readonly canvas = document.createElement('canvas');

@@ -108,6 +108,13 @@ export class Panel extends Live {
     this.chart.value?.fit();
   }
 
+  /** Whether the cursor stands on the pin: one reading of a place is enough. */
+  isPinned({ x, y }: Cursor): boolean {
+    const pin = this.pin.value;
+    const spot = pin && this.chart.value?.locate(pin.timeMs, pin.price);
+    return !!spot && Math.hypot(spot.x - x, spot.y - y) < 2;
+  }
+
   pinCursor(): void {
     const at = this.cursor.value;
     const m = this.matrix.value;

@@ -3,6 +3,7 @@
 import { signal } from '@preact/signals';
 
 import type { Shares } from '../engine/panes';
+import type { FeedPrefs } from './feedprefs';
 
 export const THEME_CHOICES = ['dark', 'light', 'system'] as const;
 export type ThemeChoice = (typeof THEME_CHOICES)[number];
@@ -11,14 +12,25 @@ export interface Prefs {
   /** Single-key shortcuts (WCAG 2.1.4 asks for a switch). */
   readonly keys: boolean;
   readonly lastSymbol: string;
+  readonly feed: Partial<FeedPrefs>;
   readonly theme: ThemeChoice;
   /** Sub-panes of the last choice, and their heights as shares of the chart's. */
   readonly subpanes: string;
   readonly paneShares: Shares;
 }
 
+/** Width of the feed until a person chooses another [CSS px]. */
+export const FEED_WIDTH = 380;
+
 const STORE = 'liqheat.prefs';
-const DEFAULT_PREFS: Prefs = { keys: true, lastSymbol: '', theme: 'dark', subpanes: '', paneShares: {} };
+const DEFAULT_PREFS: Prefs = {
+  keys: true,
+  lastSymbol: '',
+  feed: {},
+  theme: 'dark',
+  subpanes: '',
+  paneShares: {},
+};
 
 function read(): Prefs {
   try {

@@ -55,6 +55,8 @@ export interface Query {
   /** Realised liquidations as bubbles. */
   readonly realised: boolean;
   readonly bins: number;
+  /** The feed of liquidations is open. */
+  readonly feed: boolean;
   /** Price and time, or the newest column as bars over price. */
   readonly view: PageView;
   /** How the map's bars are split; "" is chosen from the data. */
@@ -80,6 +82,7 @@ export const DEFAULTS: Query = {
   profile: true,
   realised: true,
   bins: 400,
+  feed: false,
   view: 'heatmap',
   by: '',
   target: null,
@@ -87,7 +90,7 @@ export const DEFAULTS: Query = {
 };
 
 /** Chosen once for all panels. */
-const PAGE_WIDE: readonly (keyof Query)[] = ['zone'];
+const PAGE_WIDE: readonly (keyof Query)[] = ['zone', 'feed'];
 
 /** One key of the address bar. Reading an unknown value gives null: what was there before stays. */
 interface Field {
@@ -167,6 +170,7 @@ const FIELDS: readonly Field[] = [
   choice('tz', 'zone', ['utc', 'local']),
   flag('prof', 'profile', '1', '0'),
   flag('liq', 'realised', '1', '0'),
+  flag('feed', 'feed', '1', '0'),
   { key: 'bins', read: readBins, write: (q) => String(q.bins) },
   choice('view', 'view', VIEWS),
   choice('by', 'by', ['', ...GROUPINGS]),

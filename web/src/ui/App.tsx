@@ -4,6 +4,7 @@ import { dialog, health } from '../state/page';
 import { active, panels } from '../state/panel';
 import { ChartView } from './ChartView';
 import { PanelContext } from './context';
+import { FeedPane } from './FeedPane';
 import { lazy } from './lazy';
 import { StatusBar } from './StatusBar';
 import { BottomBar, Toolbar } from './Toolbar';
@@ -34,7 +35,10 @@ export function App() {
   return (
     <PanelContext.Provider value={active.value}>
       <Toolbar />
-      <Panels />
+      <div class="work">
+        <Panels />
+        <FeedPane />
+      </div>
       <StatusBar />
       <BottomBar />
       <LateOverlays />

@@ -86,7 +86,6 @@ function useChart(p: Panel) {
       p.tape,
       wantedRenderer(),
     );
-    box.current!.dataset.renderer = engine.renderer;
     p.chart.value = engine;
     const stop = wire(engine, p);
     return () => {

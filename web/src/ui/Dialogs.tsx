@@ -64,6 +64,7 @@ const KEYS: readonly (readonly [string, string])[] = [
   ['L', 'logarithmic price axis'],
   ['R', 'realised liquidations on the chart'],
   ['T', 'largest levels as a table'],
+  ['F', 'feed of realised liquidations'],
   ['V', 'heatmap or map'],
   ['D', 'dark, light, or as the system'],
   ['P', 'next palette'],

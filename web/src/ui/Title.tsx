@@ -11,13 +11,14 @@ export function Title() {
   const p = usePanel();
   if (panels.value.length < 2) return null;
   const { exchange, contract } = splitSymbol(p.symbol.value);
-  const { range, model } = p.query.value;
+  const { range, model, view } = p.query.value;
   return (
     <div class="panel-title">
       <strong>{contract}</strong>
       <span class="muted">{exchange || 'all exchanges'}</span>
       <span class="muted">
         {range} · {MODEL_TEXT[model].name}
+        {view === 'map' && ' · Map'}
       </span>
       <span class="spacer" />
       <button

@@ -20,6 +20,7 @@ import {
   ViewControl,
   ZoneToggle,
 } from './controls';
+import { FeedButton } from './FeedPane';
 import { Chevron, Columns, Info, Keyboard, Mark, Moon, Panes, Sliders, Sun, System, Table } from './icons';
 import { ModeBadge } from './States';
 import { LinkChip } from './StatusBar';
@@ -108,9 +109,12 @@ export function Toolbar() {
           <LogPriceToggle />
           {heat && <ZoneToggle />}
         </span>
-        <IconButton label="Panes: open interest, funding, volume … (I)" name="panes">
-          <Panes />
-        </IconButton>
+        <FeedButton />
+        {heat && (
+          <IconButton label="Panes: open interest, funding, volume … (I)" name="panes">
+            <Panes />
+          </IconButton>
+        )}
         <IconButton label="Compare side by side (C)" name="compare">
           <Columns />
         </IconButton>
@@ -170,6 +174,7 @@ export function BottomBar() {
         ))}
       </select>
       <ViewButton />
+      <FeedButton text="Feed" />
       <button
         type="button"
         class="button"

@@ -148,7 +148,7 @@ export function Tooltip() {
   void p.revision.value;
   const m = p.matrix.value;
   const at = p.cursor.value;
-  if (!m || m.width === 0 || !at || at.column < 0) return null;
+  if (!m || m.width === 0 || !at || at.column < 0 || p.isPinned(at)) return null;
   return (
     <div class="tip" data-testid="tooltip" style={place(p, at.x, at.y)}>
       <Body

@@ -42,6 +42,13 @@ export const Columns = () => (
   </svg>
 );
 
+/** Rows of different length behind a bar: what comes in, newest first. */
+export const FeedIcon = () => (
+  <svg {...line}>
+    <path d="M2 3v10M5 4h9M5 8h6M5 12h8" />
+  </svg>
+);
+
 export const Panes = () => (
   <svg {...line}>
     <rect x="1.5" y="2" width="13" height="12" rx="1.5" />

@@ -67,6 +67,7 @@ const SINGLE: Record<string, Action> = {
   l: () => choose(({ logPrice }) => ({ logPrice: !logPrice })),
   r: () => choose(({ realised }) => ({ realised: !realised })),
   t: () => (dialog.value = 'levels'),
+  f: () => choose(({ feed }) => ({ feed: !feed })),
   v: () => choose(({ view }) => ({ view: view === 'map' ? 'heatmap' : 'map' })),
   d: nextTheme,
   p: () => choose(nextPalette),

@@ -5,6 +5,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { sideOf } from '../../engine/bars';
 import { formatPrice } from '../../format';
 import { copyText } from './copy';
+import { Notes } from './MapStates';
 import type { MapModel } from './model';
 import { qualifier, quotation, sentence } from './sentence';
 
@@ -60,6 +61,8 @@ function Sentence({ m, side }: { m: MapModel; side: 'long' | 'short' }) {
 
 /** The price by typing it. What is typed counts with Enter or when the field is left. */
 function PriceField({ m }: { m: MapModel }) {
+  // While it is typed into, neither pointer nor poll may write over it.
+  const [draft, setDraft] = useState<string | null>(null);
   const price = m.at ?? m.map.value?.lastPrice;
   const decimals = m.decimals.value;
   return (
@@ -71,9 +74,12 @@ function PriceField({ m }: { m: MapModel }) {
         inputmode="decimal"
         step="any"
         aria-label="Price to speak about"
-        value={price === undefined ? '' : price.toFixed(decimals)}
+        value={draft ?? price?.toFixed(decimals) ?? ''}
+        onInput={(event) => setDraft(event.currentTarget.value)}
+        onBlur={() => setDraft(null)}
         onChange={(event) => {
           const wanted = Number(event.currentTarget.value);
+          setDraft(null);
           if (wanted > 0) m.choose(wanted, 'push');
         }}
       />
@@ -121,6 +127,7 @@ export function MapSentences({ m }: { m: MapModel }) {
       </div>
       <Sentence m={m} side="long" />
       <Sentence m={m} side="short" />
+      <Notes m={m} />
     </div>
   );
 }

@@ -105,7 +105,7 @@ function StaleBanner({ m }: { m: MapModel }) {
 }
 
 /** What must be said beside the numbers: scale and what is measured. */
-function Notes({ m }: { m: MapModel }) {
+export function Notes({ m }: { m: MapModel }) {
   const reply = m.poll.reply.value;
   if (!reply) return null;
   const percent = (share: number): string => `${Math.round(share * 100)} %`;
@@ -115,10 +115,13 @@ function Notes({ m }: { m: MapModel }) {
   if (!measured && !relative) return null;
   return (
     <div class="map-notes" data-testid="map-notes">
-      {relative && <b>Relative scale: read sizes against each other, not as USD. </b>}
-      {measured &&
-        `Measured: ${percent(long)} of longs', ${percent(short)} of shorts' open interest` +
-          `${age === null ? '' : `, ${formatAge(age)} old`}.`}
+      {relative && <b>Relative scale: read sizes against each other, not as USD.</b>}
+      {measured && (
+        <span>
+          Measured: {percent(long)} of longs', {percent(short)} of shorts' open interest
+          {age === null ? '' : `, ${formatAge(age)} old`}.
+        </span>
+      )}
     </div>
   );
 }
@@ -131,7 +134,6 @@ export function MapBanners({ m }: { m: MapModel }) {
         <ProblemBanner m={m} />
         <StaleBanner m={m} />
       </div>
-      <Notes m={m} />
     </>
   );
 }

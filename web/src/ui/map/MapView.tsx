@@ -26,6 +26,8 @@ import { MapModel } from './model';
 import { barTheme } from './theme';
 import './map.css';
 
+const AGAIN_PX = 6;
+
 /** Ask while the page is seen and the map is what it shows. */
 function follow(m: MapModel, p: Panel): () => void {
   const look = (): void => {
@@ -53,12 +55,19 @@ function wire(chart: BarChart, m: MapModel): () => void {
   return () => stops.forEach((stop) => stop());
 }
 
+/** A second click on the chosen price takes it back. */
+function isChosen(m: MapModel, price: number): boolean {
+  const chart = m.chart.value;
+  const { target } = m;
+  return chart !== null && target !== null && Math.abs(chart.xOf(target) - chart.xOf(price)) < AGAIN_PX;
+}
+
 function useBars(m: MapModel) {
   const box = useRef<HTMLDivElement>(null);
   useEffect(() => {
     const chart = new BarChart(box.current!, {
       onCursor: (price) => (m.cursor.value = price),
-      onChoose: (price) => m.choose(price, 'push'),
+      onChoose: (price) => m.choose(isChosen(m, price) ? null : price, 'push'),
       onWhole: (whole) => (m.whole.value = whole),
       onPaint: () => {
         m.painted.value++;
