@@ -7,6 +7,7 @@ import { mapReply } from './helpers';
 const map = toPriceMap(mapReply({ long: { 4: 30e6 }, short: { 15: 20e6 } }));
 const about: Circumstances = {
   name: 'BTC',
+  only: '',
   decimals: 2,
   simulated: false,
   relative: false,
@@ -56,5 +57,10 @@ describe('quotation', () => {
       'modelled, 31 % of open interest measured, relative scale; age unknown',
     );
     expect(qualifier('short', partly)).toBe('modelled, relative scale; age unknown');
+  });
+
+  it('says what the sum leaves out', () => {
+    const some = { ...about, only: 'leverage 10x, 50x only' };
+    expect(qualifier('long', some)).toBe('modelled, leverage 10x, 50x only; data 12 s old');
   });
 });

@@ -14,6 +14,8 @@ import { formatAge, formatPercent, formatPrice, formatUsd } from '../../format';
 export interface Circumstances {
   /** "BTC", or "BTCUSDT on binance". */
   readonly name: string;
+  /** What the figures leave out: "leverage 10x, 50x only"; "" is nothing. */
+  readonly only: string;
   readonly decimals: number;
   readonly simulated: boolean;
   /** USD are not to scale yet. */
@@ -38,13 +40,14 @@ export function sentence(map: PriceMap, price: number, about: Circumstances): st
   );
 }
 
-/** "modelled, 31 % measured, relative scale; data 12 s old" */
+/** "modelled, 31 % of open interest measured, leverage 10x only, relative scale; data 12 s old" */
 export function qualifier(side: 'long' | 'short', about: Circumstances): string {
   const share = Math.round(about.measuredShare[side] * 100);
   const measured = share > 0 ? `, ${share} % of open interest measured` : '';
+  const only = about.only ? `, ${about.only}` : '';
   const scale = about.relative ? ', relative scale' : '';
   const age = about.ageMs === null ? 'age unknown' : `data ${formatAge(about.ageMs)} old`;
-  return `modelled${measured}${scale}; ${age}`;
+  return `modelled${measured}${only}${scale}; ${age}`;
 }
 
 /** What the button copies: sentence, what it rests on, and when. */
