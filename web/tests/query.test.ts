@@ -35,6 +35,7 @@ describe('URL state', () => {
       realised: false,
       feed: true,
       bins: 800,
+      asOfMs: 1_700_000_000_000,
       side: 'short',
       bands: true,
       split: 'exchange',
@@ -66,6 +67,8 @@ describe('URL state', () => {
     ['?thr=0.2', { ...DEFAULTS, lo: 0.2, hi: 1 }],
     ['?thr=0-1', { ...DEFAULTS, lo: 0, hi: 1 }],
     ['?thr=0.2-2', DEFAULTS],
+    ['?at=yesterday', DEFAULTS],
+    ['?at=-5', DEFAULTS],
     ['?view=globe&by=moon&px=-3', DEFAULTS],
   ])('falls back on %s', (search, expected) => {
     expect(parseQuery(search)).toEqual(expected);

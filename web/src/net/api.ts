@@ -29,17 +29,22 @@ export class ApiError extends Error {
   }
 }
 
-export async function getJson<T>(path: string, signal?: AbortSignal): Promise<T> {
+/** The reply to a path under api/v1; an error of the server, or none at all, is thrown. */
+export async function getReply(path: string, accept: string, signal?: AbortSignal): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(`api/v1/${path}`, { headers: { accept: 'application/json' }, signal: signal ?? null });
+    response = await fetch(`api/v1/${path}`, { headers: { accept }, signal: signal ?? null });
   } catch {
     throw new ApiError({ status: 0, title: 'The server cannot be reached' });
   }
-  if (response.ok) return (await response.json()) as T;
+  if (response.ok) return response;
   const title = `The server answered ${response.status}`;
   const problem = await response.json().catch(() => ({}));
   throw new ApiError({ status: response.status, title, ...(problem as object) });
+}
+
+export async function getJson<T>(path: string, signal?: AbortSignal): Promise<T> {
+  return (await (await getReply(path, 'application/json', signal)).json()) as T;
 }
 
 export async function fetchInstruments(): Promise<readonly Instrument[]> {
@@ -74,17 +79,18 @@ export function parametersOf(picture: Subscription): URLSearchParams {
   return new URLSearchParams(given.map(([key, value]) => [key, String(value)]));
 }
 
-/** The column at a time, on the picture's own grid, split by exchange. */
+/** The column at a time, on the picture's own grid, split by exchange; `asOfMs` is where its window ends, null is now. */
 export function fetchColumn(
   picture: Subscription,
   timeMs: number,
-  priceMin: number,
-  priceMax: number,
+  [priceMin, priceMax]: readonly [number, number],
+  asOfMs: number | null,
   signal: AbortSignal,
 ): Promise<ExactColumn> {
   const q = parametersOf(picture);
   const more = { t: timeMs, price_min: priceMin, price_max: priceMax, parts: 'exchange' };
   for (const [key, value] of Object.entries(more)) q.set(key, String(value));
+  if (asOfMs !== null) q.set('as_of_ms', String(asOfMs));
   return getJson(`column?${q.toString()}`, signal);
 }
 

@@ -28,10 +28,12 @@ export function coinOf(panel: Panel): string | null {
 /** The coin's column at a time of the panel's picture, by exchange. */
 export function askCoin(panel: Panel, m: HeatMatrix, coin: string, timeMs: number): Promise<ExactColumn> {
   const picture = { ...panel.wanted.peek()!, instrument: coin, exchanges: null };
-  const key = JSON.stringify([picture, timeMs, m.edge(0), m.edge(m.bins)]);
+  const rows = [m.edge(0), m.edge(m.bins)] as const;
+  const windowEndMs = panel.past.peek()?.span[1] ?? null;
+  const key = JSON.stringify([picture, timeMs, rows, windowEndMs]);
   if (kept?.key === key && Date.now() < kept.untilMs) return kept.column;
   // Not given up when the cursor moves on: the next bin's question has the same answer.
-  const column = fetchColumn(picture, timeMs, m.edge(0), m.edge(m.bins), AbortSignal.timeout(30_000));
+  const column = fetchColumn(picture, timeMs, rows, windowEndMs, AbortSignal.timeout(30_000));
   const newest = timeMs >= m.timeMs(m.width - 1);
   kept = { key, untilMs: newest ? Date.now() + FRESH_MS : Infinity, column };
   column.catch(() => {

@@ -59,7 +59,10 @@ function follow(panel: Panel, point: ReadonlySignal<Point | null>, out: Signal<E
     const key = `${picture.key}/${timeMs}/${m.edge(0)}/${m.edge(m.bins)}`;
     let column = kept?.key === key ? kept.column : null;
     try {
-      column ??= await fetchColumn(picture, timeMs, m.edge(0), m.edge(m.bins), signal);
+      const rows = [m.edge(0), m.edge(m.bins)] as const;
+      // A column is the same whatever came after it: one window, built once, serves them all.
+      const windowEndMs = panel.past.peek()?.span[1] ?? null;
+      column ??= await fetchColumn(picture, timeMs, rows, windowEndMs, signal);
     } catch {
       return; // given up, or refused: the coarse figure stays
     }

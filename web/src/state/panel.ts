@@ -98,6 +98,10 @@ export class Panel extends Live {
     this.stops = [
       () => window.removeEventListener('online', online),
       effect(() => {
+        const on = this.query.value.asOfMs !== null;
+        untracked(() => this.travel(on));
+      }),
+      effect(() => {
         void shape.value;
         untracked(() => {
           ask();
@@ -203,8 +207,9 @@ function nameTab(): void {
   const name = splitSymbol(symbol.value).contract;
   const price = lastPrice.value;
   const digits = priceDecimals(price, instrument.value?.tick_size);
+  const past = active.value.asOfMs.value !== null ? 'PAST ' : '';
   const kind = { live: '', simulated: 'SIM ', replay: recorded.value ? 'REC ' : 'REPLAY ' }[mode.value];
-  const reading = matrix.value && Number.isFinite(price) ? `${kind}${formatPrice(price, digits)} ` : '';
+  const reading = matrix.value && Number.isFinite(price) ? `${past}${kind}${formatPrice(price, digits)} ` : '';
   const title = name ? `${reading}${name} · liqheat` : 'liqheat';
   if (document.title !== title) document.title = title;
 }

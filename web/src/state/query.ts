@@ -56,6 +56,8 @@ export interface Query {
   /** Realised liquidations as bubbles. */
   readonly realised: boolean;
   readonly bins: number;
+  /** Time travel: the map as known at this time; null is now. */
+  readonly asOfMs: number | null;
   /** Which side's cells are drawn. */
   readonly side: (typeof SIDES)[number];
   /** Lines at round distances from the price. */
@@ -93,6 +95,7 @@ export const DEFAULTS: Query = {
   profile: true,
   realised: true,
   bins: 400,
+  asOfMs: null,
   side: 'both',
   bands: false,
   split: 'side',
@@ -106,7 +109,7 @@ export const DEFAULTS: Query = {
 };
 
 /** Chosen once for all panels. */
-const PAGE_WIDE: readonly (keyof Query)[] = ['zone', 'feed'];
+const PAGE_WIDE: readonly (keyof Query)[] = ['zone', 'feed', 'asOfMs'];
 
 /** One key of the address bar. Reading an unknown value gives null: what was there before stays. */
 interface Field {
@@ -193,6 +196,11 @@ const FIELDS: readonly Field[] = [
   flag('liq', 'realised', '1', '0'),
   flag('feed', 'feed', '1', '0'),
   { key: 'bins', read: readBins, write: (q) => String(q.bins) },
+  {
+    key: 'at',
+    read: (text) => (/^\d{1,14}$/.test(text) ? { asOfMs: Number(text) } : null),
+    write: (q) => String(q.asOfMs ?? ''),
+  },
   choice('side', 'side', SIDES),
   flag('bands', 'bands', '1', '0'),
   choice('pf', 'split', GROUPINGS),

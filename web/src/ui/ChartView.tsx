@@ -20,6 +20,7 @@ const Tooltips = lazy(() => import('./Tooltip').then((m) => m.Tooltips));
 const Bands = lazy(() => import('./Aids').then((m) => m.Bands));
 const ProfileHead = lazy(() => import('./Aids').then((m) => m.ProfileHead));
 
+const AsOf = lazy(() => import('./Scrubber').then((m) => m.AsOf));
 /** Fetched with the first sub-pane that is shown. */
 const SubPanes = lazy(() => import('./SubPanes').then((m) => m.SubPanes));
 
@@ -40,7 +41,7 @@ function wire(engine: HeatChart, p: Panel): () => void {
       const m = p.matrix.value;
       const key = p.shown.value;
       if (m) engine.setTick(p.instrument.peek()?.tick_size, m.closeAt(m.width - 1));
-      engine.setMatrix(m, key !== fitted);
+      engine.setMatrix(m, p.takeFit() || key !== fitted);
       fitted = m ? key : null;
     }),
     effect(() => engine.setLut(p.lut.value)),
@@ -62,7 +63,9 @@ function wire(engine: HeatChart, p: Panel): () => void {
       const tick = p.instrument.value?.tick_size;
       if (tick && p.matrix.peek()) engine.setTick(tick, p.lastPrice.peek());
     }),
+    effect(() => engine.setTape(p.past.value?.tape ?? p.tape)),
     p.onChange(({ column, scrolled }) => engine.columnChanged(column, scrolled)),
+    p.onMoved((moved) => engine.columnsMoved(moved)),
   ];
   return () => stops.forEach((stop) => stop());
 }
@@ -139,6 +142,7 @@ export function ChartView() {
         <div class="stage-badge">
           <ModeBadge />
         </div>
+        {p.asOfMs.value !== null && <AsOf />}
         <Overlay />
         <Busy />
         <Banners />

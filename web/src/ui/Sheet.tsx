@@ -1,6 +1,7 @@
 /** The phone's sheet: every control which the desktop has in its toolbar, under the thumb. */
 
 import { dialog } from '../state/page';
+import { toggleTravel } from '../state/travel';
 import { PaletteControl, ThemeControl } from './Colors';
 import { usePanel } from './context';
 import {
@@ -80,6 +81,17 @@ export function Sheet() {
       <div class="row">
         <button type="button" class="button" onClick={() => (dialog.value = 'levels')}>
           Largest levels
+        </button>
+        <button
+          type="button"
+          class="button"
+          data-name="travel"
+          onClick={() => {
+            dialog.value = null;
+            toggleTravel();
+          }}
+        >
+          Time travel
         </button>
         <button type="button" class="button" onClick={() => (dialog.value = 'compare')}>
           Compare

@@ -18,6 +18,7 @@ import {
   ResetButton,
   ScaleControl,
   StepControl,
+  TravelButton,
   ViewControl,
   ZoneToggle,
 } from './controls';
@@ -115,6 +116,7 @@ export function Toolbar() {
           {heat && <BandsToggle />}
           {heat && <ZoneToggle />}
         </span>
+        <TravelButton />
         <FeedButton />
         {heat && (
           <IconButton label="Panes: open interest, funding, volume … (I)" name="panes">

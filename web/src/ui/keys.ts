@@ -6,6 +6,7 @@ import { active } from '../state/panel';
 import { prefs } from '../state/prefs';
 import { MODELS, SIDES, PALETTES, RANGES, type Query } from '../state/query';
 import { nextTheme } from '../state/theme';
+import { toggleTravel } from '../state/travel';
 import { announceCursor } from './announce';
 import { moveLow } from './Legend';
 
@@ -83,6 +84,7 @@ const SINGLE: Record<string, Action> = {
   p: () => choose(nextPalette),
   i: () => (dialog.value = 'panes'),
   c: () => (dialog.value = 'compare'),
+  w: toggleTravel,
   '[': () => nudgeThreshold(-1),
   ']': () => nudgeThreshold(1),
   '+': () => active.value.chart.value?.zoom(0.8),
