@@ -8,6 +8,7 @@ const map = toPriceMap(mapReply({ long: { 4: 30e6 }, short: { 15: 20e6 } }));
 const about: Circumstances = {
   name: 'BTC',
   only: '',
+  past: false,
   decimals: 2,
   simulated: false,
   relative: false,
@@ -49,6 +50,12 @@ describe('quotation', () => {
 
   it('begins with the warning when the market is made up', () => {
     expect(quotation(map, 93, { ...about, simulated: true })).toMatch(/^SIMULATED MARKET: If /);
+  });
+
+  it('says when it is of the past', () => {
+    const text = quotation(map, 93, { ...about, past: true, simulated: true });
+    expect(text).toMatch(/^SIMULATED MARKET, A MAP OF THE PAST: If /);
+    expect(text).toContain('(modelled; as known on Fri 20 Nov 2026 18:57 UTC');
   });
 
   it('tells the measured share, the scale and an unknown age', () => {

@@ -59,11 +59,12 @@ export class MapModel {
     this.watermark = computed(() => {
       const kind = reply.value?.mode ?? panel.mode.value;
       if (kind === 'replay') return panel.recorded.value ? 'RECORDED' : 'REPLAY';
-      return kind === 'simulated' ? 'SIMULATED' : '';
+      if (kind === 'simulated') return 'SIMULATED';
+      return this.past ? 'THE PAST' : '';
     });
     this.ageMs = computed(() => this.age());
     this.stale = computed(() => {
-      const live = (reply.value?.mode ?? 'live') !== 'replay';
+      const live = (reply.value?.mode ?? 'live') !== 'replay' && !this.past;
       const unheard = this.poll.problem.value !== null && nowMs.value - this.poll.heardMs.value > STALE_MS;
       return live && reply.value !== null && (panel.stale.value || unheard);
     });
@@ -95,6 +96,7 @@ export class MapModel {
       measuredShare: { long: reply?.measured_share_long ?? 0, short: reply?.measured_share_short ?? 0 },
       ageMs: this.ageMs.value,
       asOfMs: reply?.as_of_ms ?? 0,
+      past: this.past,
       model: reply ? `${reply.model} ${reply.model_version}` : '',
     };
   }
@@ -106,6 +108,11 @@ export class MapModel {
     const some = shown.length > 0 && shown.length < TIERS.length ? `leverage ${shown.join(', ')} only` : '';
     const own = mixture === '' ? '' : `own mixture of leverage ${mixture}`;
     return [some, own].filter(Boolean).join(', ');
+  }
+
+  /** The map asked for is one of the past. */
+  get past(): boolean {
+    return this.panel.query.value.asOfMs !== null;
   }
 
   /** The price chosen to speak about. */

@@ -24,6 +24,8 @@ export interface Circumstances {
   readonly measuredShare: Readonly<Record<'long' | 'short', number>>;
   readonly ageMs: number | null;
   readonly asOfMs: number;
+  /** The map is one of the past, as it was known then. */
+  readonly past: boolean;
   readonly model: string;
 }
 
@@ -46,14 +48,16 @@ export function qualifier(side: 'long' | 'short', about: Circumstances): string 
   const measured = share > 0 ? `, ${share} % of open interest measured` : '';
   const only = about.only ? `, ${about.only}` : '';
   const scale = about.relative ? ', relative scale' : '';
-  const age = about.ageMs === null ? 'age unknown' : `data ${formatAge(about.ageMs)} old`;
+  const known = about.ageMs === null ? 'age unknown' : `data ${formatAge(about.ageMs)} old`;
+  const age = about.past ? `as known on ${formatTime(about.asOfMs, 'utc')} UTC` : known;
   return `modelled${measured}${only}${scale}; ${age}`;
 }
 
 /** What the button copies: sentence, what it rests on, and when. */
 export function quotation(map: PriceMap, price: number, about: Circumstances): string {
-  const mark = about.simulated ? 'SIMULATED MARKET: ' : '';
   const when = `${formatTime(about.asOfMs, 'utc')} UTC`;
+  const marks = [about.simulated ? 'SIMULATED MARKET' : '', about.past ? 'A MAP OF THE PAST' : ''].filter(Boolean);
+  const mark = marks.length > 0 ? `${marks.join(', ')}: ` : '';
   const side = sideOf(map, price);
   return `${mark}${sentence(map, price, about)} (${qualifier(side, about)}, model ${about.model}, as of ${when}).`;
 }
