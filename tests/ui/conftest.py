@@ -187,6 +187,16 @@ def dense(kind: int, seq: int, index: int, price: float = PRICE) -> bytes:
     return struct.pack("<BQI", kind, seq, index) + candle(price) + column()
 
 
+SIDES = ("long_usd", "short_usd")
+
+
+def both_sides(usd: dict[int, float]) -> dict[str, list[float]]:
+    """Return USD per bin and side: bins below the price hold longs."""
+    long = [usd.get(p, 0.0) if edge(p + 0.5) < PRICE else 0.0 for p in range(BINS)]
+    short = [usd.get(p, 0.0) if edge(p + 0.5) >= PRICE else 0.0 for p in range(BINS)]
+    return {"long_usd": long, "short_usd": short}
+
+
 #: Columns of which the series know nothing, and the one with liquidations.
 UNKNOWN = range(60, 70)
 LIQUIDATED = 100
@@ -232,12 +242,20 @@ class FakeServer:
     series_status: int = 200
     series_asked: list[dict[str, list[str]]] = field(default_factory=list)
     t0_ms: int = 0
+    #: What each exchange holds [USD per bin], longs below the price; replaces the one level.
+    parts: dict[str, dict[int, float]] = field(default_factory=dict)
+    #: Levels of "test:BTCUSDT" read from positions [USD per bin], and their age.
+    measured: dict[int, float] = field(default_factory=dict)
+    measured_age_ms: int = 120_000
+    #: Queries for maps so far.
+    maps_asked: list[dict[str, list[str]]] = field(default_factory=list)
 
     def start(self) -> None:
         self.page.route_web_socket("**/ws", self._connect)
         self.page.route("**/api/v1/instruments", self._instruments)
         self.page.route("**/api/v1/health", self._health)
         self.page.route("**/api/v1/column?**", self._column)
+        self.page.route("**/api/v1/map?**", self._map)
         self.page.route("**/api/v1/series?**", self._series)
 
     def send(self, data: bytes | str) -> None:
@@ -330,7 +348,48 @@ class FakeServer:
             "long_usd": usd,
             "short_usd": [value / 2 for value in usd],
         }
-        route.fulfill(json=facts)
+        route.fulfill(json=facts | self._split(asked["instrument"][0]))
+
+    def _split(self, instrument: str) -> dict[str, Any]:
+        """Return the levels of an instrument, or of a coin all, and what they are made of."""
+        if not self.parts:
+            return {"measured": [], "parts": None}
+        only, _, _ = instrument.rpartition(":")
+        parts = {k: v for k, v in self.parts.items() if only in ("", k)}
+        whole: dict[int, float] = {}
+        for part in parts.values():
+            for bin_, usd in part.items():
+                whole[bin_] = whole.get(bin_, 0.0) + usd
+        measured = {
+            "instrument": "test:BTCUSDT",
+            "positions": 3,
+            "age_ms": self.measured_age_ms,
+            "long_share": 0.1,
+            "short_share": 0.1,
+            **both_sides(self.measured),
+        }
+        return {
+            **both_sides(whole),
+            "parts": [{"exchange": k, **both_sides(v)} for k, v in parts.items()],
+            "measured": [measured] if self.measured else [],
+        }
+
+    def _map(self, route: Any) -> None:
+        asked = parse_qs(urlparse(route.request.url).query)
+        self.maps_asked.append(asked)
+        split = self._split(asked["instrument"][0])
+        tiers = [
+            {"leverage": leverage, **{k: [share * x for x in split[k]] for k in SIDES}}
+            for leverage, share in ((10, 0.6), (25, 0.3), (100, 0.1))
+        ]
+        facts = {
+            "mode": "live",
+            "instrument": asked["instrument"][0],
+            "last_price": PRICE,
+            "price": [(edge(p) + edge(p + 1)) / 2 for p in range(BINS)],
+            "tiers": tiers,
+        }
+        route.fulfill(json=facts | split)
 
     def _series(self, route: Any) -> None:
         self.series_asked.append(parse_qs(urlparse(route.request.url).query))
@@ -375,6 +434,8 @@ class Wire:
     """The pretend market's numbers, for tests to aim at."""
 
     columns: int = COLUMNS
+    long_bin: int = LONG_BIN
+    short_bin: int = SHORT_BIN
     long_price: float = edge(LONG_BIN + 0.5)
     short_price: float = edge(SHORT_BIN + 0.5)
     price: float = PRICE

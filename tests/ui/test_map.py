@@ -322,6 +322,23 @@ def test_states_say_what_the_map_is(page: Page, maps: Maps, fake: Any) -> None:
     expect(page.get_by_test_id("map-empty")).to_contain_text("No levels in this map")
 
 
+def test_png_says_what_it_shows(page: Page, maps: Maps) -> None:
+    maps.change = {"mode": "simulated"}
+    open_map(page, "&px=92")
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="PNG").click()
+    assert re.fullmatch(
+        r"liqheat-map-BTCUSDT-\d{8}-\d{4}\.png", saved.value.suggested_filename
+    )
+    picture = Path(saved.value.path()).read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    width, height = (int.from_bytes(picture[at : at + 4], "big") for at in (16, 20))
+    box = page.locator(".bars").bounding_box()
+    assert box
+    assert width == round(box["width"])
+    assert height > box["height"] + 100
+
+
 SEEN = """(state) => {
   Object.defineProperty(document, 'visibilityState', { value: state, configurable: true });
   document.dispatchEvent(new Event('visibilitychange'));

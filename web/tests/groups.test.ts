@@ -1,13 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
-import {
-  TIERS,
-  exchangeColors,
-  formatMixture,
-  leveragesOf,
-  parseMixture,
-  tierOf,
-} from '../src/engine/groups';
+import { exchangeColors } from '../src/engine/groups';
+import { formatMixture, leveragesOf, parseMixture, switchTier, tierOf } from '../src/engine/tiers';
 
 describe('tiers of leverage', () => {
   it('cover every leverage once', () => {
@@ -16,9 +10,16 @@ describe('tiers of leverage', () => {
   });
 
   it('name the leverages of the tiers shown, and nothing when all are', () => {
-    expect(leveragesOf(['L1', 'L3'])).toBe('2,3,5,20,25');
-    expect(leveragesOf(['L5'])).toBe('75,100,125');
-    expect(leveragesOf(TIERS)).toBeNull();
+    expect(leveragesOf('L1,L3')).toBe('2,3,5,20,25');
+    expect(leveragesOf('L5')).toBe('75,100,125');
+    expect([leveragesOf(''), leveragesOf('L1,L2,L3,L4,L5')]).toEqual([undefined, undefined]);
+  });
+
+  it('are switched on and off, in order, and never all off', () => {
+    expect(switchTier('', 'L2')).toBe('L1,L3,L4,L5');
+    expect(switchTier('L1,L4', 'L3')).toBe('L1,L3,L4');
+    expect(switchTier('L1,L2,L3,L4', 'L5')).toBe('');
+    expect(switchTier('L4', 'L4')).toBe('');
   });
 });
 

@@ -35,6 +35,12 @@ describe('URL state', () => {
       realised: false,
       feed: true,
       bins: 800,
+      asOfMs: 1_700_000_000_000,
+      side: 'short',
+      bands: true,
+      split: 'exchange',
+      tiers: 'L1,L3',
+      mixture: '25:.5,50:.5',
       view: 'map',
       by: 'tier',
       target: 61234.5,
@@ -55,11 +61,14 @@ describe('URL state', () => {
   it.each([
     ['?r=9y&m=best&step=7m&scale=cube&pal=rainbow&bins=7&tz=mars', DEFAULTS],
     ['?ex=<b>', DEFAULTS],
+    ['?side=up&pf=coin&lev=L9&mix=25&bands=yes', DEFAULTS],
     ['?thr=0.9-0.1', DEFAULTS],
     ['?thr=a-b', DEFAULTS],
     ['?thr=0.2', { ...DEFAULTS, lo: 0.2, hi: 1 }],
     ['?thr=0-1', { ...DEFAULTS, lo: 0, hi: 1 }],
     ['?thr=0.2-2', DEFAULTS],
+    ['?at=yesterday', DEFAULTS],
+    ['?at=-5', DEFAULTS],
     ['?view=globe&by=moon&px=-3', DEFAULTS],
   ])('falls back on %s', (search, expected) => {
     expect(parseQuery(search)).toEqual(expected);

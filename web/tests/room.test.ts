@@ -37,7 +37,7 @@ describe('exact cell', () => {
   const reply = { start_ms: 1_000_000, price_edges: edges, long_usd: usd, short_usd: usd };
 
   it('is taken from the same grid', () => {
-    expect(pickCell(reply, m, 4)).toEqual({ timeMs: 1_000_000, bin: 4, longUsd: 40, shortUsd: 40 });
+    expect(pickCell(reply, m, 4)).toMatchObject({ timeMs: 1_000_000, bin: 4, longUsd: 40, shortUsd: 40 });
   });
 
   it('is refused from another grid', () => {

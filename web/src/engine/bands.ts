@@ -53,7 +53,6 @@ export interface BandStyle {
 }
 
 export class BandLayer extends Layer {
-  visible = false;
   private matrix: HeatMatrix | null = null;
 
   constructor(private readonly style: () => BandStyle) {
@@ -66,7 +65,7 @@ export class BandLayer extends Layer {
 
   protected override paint(scope: Scope): void {
     const { matrix } = this;
-    if (!this.visible || !matrix || matrix.width === 0) return;
+    if (!matrix || matrix.width === 0) return;
     const view = this.view(scope);
     if (!view) return;
     const { context, horizontalPixelRatio: ratio } = scope;

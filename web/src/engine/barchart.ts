@@ -160,6 +160,17 @@ export class BarChart {
     this.draw();
   }
 
+  /** What is on the screen, at its own device pixels; null while there is nothing. */
+  picture(): HTMLCanvasElement | null {
+    if (!this.scene) return null;
+    const canvas = document.createElement('canvas');
+    [canvas.width, canvas.height] = [this.base.width, this.base.height];
+    const pen = canvas.getContext('2d')!;
+    pen.drawImage(this.base, 0, 0);
+    pen.drawImage(this.over, 0, 0);
+    return canvas;
+  }
+
   dispose(): void {
     this.watch.disconnect();
     cancelAnimationFrame(this.frame);

@@ -7,45 +7,39 @@
  */
 
 import {
-  CandlestickSeries,
-  ColorType,
-  CrosshairMode,
-  LineStyle,
   PriceScaleMode,
   createChart,
-  type CandlestickData,
-  type CandlestickStyleOptions,
-  type SeriesOptionsCommon,
   type IChartApi,
   type ISeriesApi,
   type Logical,
   type MouseEventParams,
-  type TickMarkType,
-  type Time,
-  type UTCTimestamp,
-  type WhitespaceData,
 } from 'lightweight-charts';
 
 import { formatPrice } from '../format';
-import { formatTime, priceDecimals, tickLabel, type Zone } from './axis';
+import { priceDecimals, type Zone } from './axis';
 import { Heat } from './backend';
-import { BandLayer } from './bands';
+import { CandleBars, barTime, candleColors } from './candles';
 import { Frame } from './frame';
 import type { HeatKind } from './heat';
+import type { Layer } from './layer';
 import { BubbleLayer, HeatLayer, PinLayer, ProfileLayer } from './layers';
 import { type HeatMatrix, type Side } from './matrix';
+import { chartOptions, colorOptions, timeOptions } from './options';
 import type { PaneHost } from './paneKinds';
 import type { Profile } from './profile';
-import type { ProfileStyle } from './strip';
+import type { Moved } from './replay';
 import { FULL_ROOM, roomAround, withLevels, type Room, type Scaled } from './room';
+import type { ProfileStyle } from './strip';
 import type { Bubble, Tape } from './tape';
-import { chartTheme, type ChartTheme } from './theme';
+import { FONT, chartTheme, type ChartTheme } from './theme';
 
-export const FONT =
-  "Inter, 'Segoe UI Variable', 'Segoe UI', system-ui, -apple-system, Roboto, 'Helvetica Neue', sans-serif";
+export { FONT };
 export const PROFILE_WIDTH = 148;
 /** Below this pane width the profile would cover what matters. */
 const PROFILE_MIN_PANE = 600;
+
+/** Columns at once from which all is drawn anew. */
+const LEAP = 48;
 
 /** Where the cursor is, in data and on the pane (CSS pixels). */
 export interface Cursor {
@@ -61,11 +55,19 @@ export interface ChartEvents {
   readonly onAtLive: (atLive: boolean) => void;
   /** The time in sight changed [ms]; only while there are columns. */
   readonly onTimeRange: (fromMs: number, toMs: number) => void;
+  /** Where the profile's strip begins on the pane [CSS px]; null when there is none. */
+  readonly onLayout: (profileLeft: number | null) => void;
   readonly onPaint: () => void;
+}
+
+/** A layer which is not always there. */
+export interface GuestLayer extends Layer {
+  setMatrix(matrix: HeatMatrix | null): void;
 }
 
 export class HeatChart {
   private readonly chart: IChartApi;
+  private readonly candles: CandleBars;
   private readonly series: ISeriesApi<'Candlestick'>;
   private readonly frame: Frame;
   private readonly heat: Heat;
@@ -73,7 +75,8 @@ export class HeatChart {
   private readonly profileLayer: ProfileLayer;
   private readonly bubbleLayer: BubbleLayer;
   private readonly pinLayer: PinLayer;
-  private readonly bandLayer: BandLayer;
+  /** Layers which come and go. */
+  private readonly guests = new Set<GuestLayer>();
   private matrix: HeatMatrix | null = null;
   private zone: Zone = 'utc';
   private decimals = 2;
@@ -91,20 +94,18 @@ export class HeatChart {
     tape: Tape,
     renderer: HeatKind | null = null,
   ) {
-    this.chart = createChart(container, this.options());
+    this.chart = createChart(container, chartOptions(this.theme, this.zone, this.reducedMotion));
     this.frame = new Frame(this.chart.timeScale());
     this.heat = new Heat(container, () => this.heatLayer?.requestUpdate(), renderer);
-    this.series = this.chart.addSeries(CandlestickSeries, {
-      ...this.candleColors(),
-      priceLineStyle: LineStyle.Dotted,
+    this.candles = new CandleBars(this.chart, {
+      ...candleColors(this.theme),
       autoscaleInfoProvider: (original: () => Scaled) => withLevels(original(), this.matrix, this.room),
     });
+    this.series = this.candles.series;
     const theme = (): ChartTheme => this.theme;
     this.heatLayer = new HeatLayer(this.heat, theme, events.onPaint);
     this.profileLayer = new ProfileLayer(() => this.profileStyle());
     this.series.attachPrimitive(this.heatLayer);
-    this.bandLayer = new BandLayer(() => ({ ...this.theme.bands, font: FONT }));
-    this.series.attachPrimitive(this.bandLayer);
     this.bubbleLayer = new BubbleLayer(tape, theme);
     this.pinLayer = new PinLayer(theme);
     this.series.attachPrimitive(this.bubbleLayer);
@@ -133,16 +134,18 @@ export class HeatChart {
     this.panes?.setMatrix(null);
     this.matrix = matrix;
     matrix?.showSide(this.side);
-    const { heatLayer, bandLayer, bubbleLayer, profileLayer, pinLayer } = this;
-    const layers = [heatLayer, bandLayer, bubbleLayer, profileLayer, pinLayer];
+    const { heatLayer, bubbleLayer, profileLayer, pinLayer } = this;
+    const layers = [heatLayer, bubbleLayer, profileLayer, pinLayer, ...this.guests];
     for (const layer of layers) layer.setMatrix(matrix);
-    this.setCandles();
+    this.candles.set(this.matrix);
     this.panes?.setMatrix(matrix);
     this.layoutProfile();
     if (!matrix) return;
+    const past = matrix.ahead > 0 || (before?.ahead ?? 0) > 0;
+    if (past) this.fitRoom();
     if (fit || !before || !range) this.fit();
     else if (this.frame.holds) this.showAll();
-    else if (!live && before.grid.stepMs === matrix.grid.stepMs) {
+    else if ((!live || past) && before.grid.stepMs === matrix.grid.stepMs) {
       const shift = (before.startMs - matrix.startMs) / matrix.grid.stepMs;
       this.setRange(range.from + shift, range.to + shift);
     }
@@ -156,8 +159,8 @@ export class HeatChart {
   /** Other colors for all that is not heat; the heat's are in the table. */
   setTheme(theme: ChartTheme): void {
     this.theme = theme;
-    this.chart.applyOptions(this.colorOptions());
-    this.series.applyOptions(this.candleColors());
+    this.chart.applyOptions(colorOptions(this.theme));
+    this.series.applyOptions(candleColors(this.theme));
     this.panes?.setTheme(theme);
     this.heatLayer.requestUpdate(); // the layers share one repaint
   }
@@ -178,15 +181,46 @@ export class HeatChart {
     const taken = this.frame.through(() => {
       if (scrolled) {
         this.heat.scrolled();
-        this.setCandles();
+        this.candles.set(matrix);
       } else {
         this.heat.columnChanged(column);
-        this.series.update(this.bar(matrix, column), column < matrix.width - 1);
+        this.candles.update(matrix, column);
       }
       this.panes?.columnChanged();
     });
     if (!taken) this.showAll();
     this.heatLayer.requestUpdate();
+  }
+
+  /**
+   * Time travel: columns came, went or changed, and the view stays where it is; only a head
+   * which runs out of sight takes it along. After a leap the axis gets the room of its moment.
+   */
+  columnsMoved(moved: Moved): void {
+    const { matrix } = this;
+    const { first, last } = moved;
+    if (!matrix) return;
+    const whole = this.frame.holds;
+    const range = this.chart.timeScale().getVisibleLogicalRange();
+    this.profileLayer.changed();
+    if (last - first < LEAP) {
+      for (let t = first; t <= last; t++) this.heat.columnChanged(t);
+      this.candles.move(matrix, moved);
+    } else {
+      this.heatLayer.setMatrix(matrix);
+      this.candles.set(this.matrix);
+      this.fitRoom();
+    }
+    this.panes?.columnChanged();
+    if (whole) this.showAll();
+    else if (range) this.setRange(...this.followed(range, first));
+    this.heatLayer.requestUpdate();
+  }
+
+  /** Other liquidations than before. */
+  setTape(tape: Tape): void {
+    this.bubbleLayer.setTape(tape);
+    this.bubblesChanged();
   }
 
   /** Hang sub-panes under the heat; `null` takes them away. */
@@ -198,7 +232,7 @@ export class HeatChart {
 
   setZone(zone: Zone): void {
     this.zone = zone;
-    this.chart.applyOptions(this.timeOptions());
+    this.chart.applyOptions(timeOptions(this.theme, this.zone));
   }
 
   setLogPrice(log: boolean): void {
@@ -216,15 +250,29 @@ export class HeatChart {
     this.profileLayer.setSplit(split);
   }
 
+  /** What the profile shows; null when it is not there. */
+  get profile(): Profile | null {
+    return this.profileLayer.shown;
+  }
+
+  get colors(): ChartTheme {
+    return this.theme;
+  }
+
   /** The profile under a point of the pane [CSS px]; null outside of its strip. */
   profileAt(x: number): Profile | null {
     return x >= this.paneSize().width - PROFILE_WIDTH ? this.profileLayer.shown : null;
   }
 
-  /** Lines at round distances from the last price. */
-  setBands(visible: boolean): void {
-    this.bandLayer.visible = visible;
-    this.bandLayer.requestUpdate();
+  /** Hang one more layer on the chart; returns what takes it off again. */
+  addLayer(layer: GuestLayer): () => void {
+    layer.setMatrix(this.matrix);
+    this.guests.add(layer);
+    this.series.attachPrimitive(layer);
+    return () => {
+      this.guests.delete(layer);
+      this.series.detachPrimitive(layer);
+    };
   }
 
   /** Draw the cells of one side only, null both; the data stay whole. */
@@ -273,8 +321,7 @@ export class HeatChart {
   /** Everything in sight, price axis automatic. */
   fit(): void {
     if (!this.matrix || this.matrix.width === 0) return;
-    const range = this.matrix.priceRange();
-    this.room = range ? roomAround(this.matrix, ...range) : FULL_ROOM;
+    this.fitRoom();
     this.showAll();
     this.chart.priceScale('right').applyOptions({ autoScale: true });
   }
@@ -330,7 +377,7 @@ export class HeatChart {
     if (y === null || y < 0 || y > this.paneSize().height) {
       this.chart.priceScale('right').applyOptions({ autoScale: true });
     }
-    this.chart.setCrosshairPosition(price, this.time(this.matrix, column), this.series);
+    this.chart.setCrosshairPosition(price, barTime(this.matrix, column), this.series);
   }
 
   /** Move the keyboard cursor by columns and bins; starts at the last price. */
@@ -349,7 +396,7 @@ export class HeatChart {
     const x = this.chart.timeScale().logicalToCoordinate(column as Logical);
     const y = this.series.priceToCoordinate(price);
     if (x === null || y === null) return;
-    this.chart.setCrosshairPosition(price, this.time(this.matrix, column), this.series);
+    this.chart.setCrosshairPosition(price, barTime(this.matrix, column), this.series);
     this.cursor = { column, price, x, y };
     this.events.onCursor(this.cursor);
   }
@@ -398,96 +445,27 @@ export class HeatChart {
     this.heat.dispose();
   }
 
-  private options(): Parameters<typeof createChart>[1] {
-    const { layout, crosshair, rightPriceScale, ...colors } = this.colorOptions();
-    return {
-      ...colors,
-      autoSize: true,
-      layout: {
-        ...layout,
-        // The container has the color: the heat may lie under the chart.
-        background: { type: ColorType.Solid, color: 'transparent' },
-        fontFamily: FONT,
-        fontSize: 11,
-        attributionLogo: true,
-      },
-      crosshair: { ...crosshair, mode: CrosshairMode.Normal },
-      rightPriceScale: {
-        ...rightPriceScale,
-        scaleMargins: { top: 0, bottom: 0 },
-        ensureEdgeTickMarksVisible: true,
-      },
-      kineticScroll: { touch: !this.reducedMotion, mouse: false },
-      ...this.timeOptions(),
-    };
-  }
-
-  private colorOptions(): NonNullable<Parameters<typeof createChart>[1]> {
-    const { text, grid, border, crosshair, label } = this.theme;
-    const line = { color: crosshair, labelBackgroundColor: label };
-    return {
-      layout: { textColor: text, panes: { separatorColor: border, separatorHoverColor: grid } },
-      grid: { vertLines: { color: grid }, horzLines: { color: grid } },
-      crosshair: { vertLine: line, horzLine: line },
-      rightPriceScale: { borderColor: border },
-      timeScale: { borderColor: border },
-    };
-  }
-
-  /** Of a candle too narrow for a body the border is drawn: it carries the color. */
-  private candleColors(): Partial<CandlestickStyleOptions & SeriesOptionsCommon> {
-    const { up, down, upBody } = this.theme.candles;
-    return {
-      upColor: upBody,
-      downColor: down,
-      wickUpColor: up,
-      wickDownColor: down,
-      borderVisible: upBody !== up,
-      borderUpColor: up,
-      borderDownColor: down,
-      priceLineColor: this.theme.priceLine,
-    };
-  }
-
   private profileStyle(): ProfileStyle {
     return { ...this.theme, width: PROFILE_WIDTH, background: this.theme.veil, font: FONT };
   }
 
-  private timeOptions(): NonNullable<Parameters<typeof createChart>[1]> {
-    return {
-      localization: { timeFormatter: (time: Time) => formatTime((time as number) * 1000, this.zone) },
-      timeScale: {
-        borderColor: this.theme.border,
-        timeVisible: true,
-        secondsVisible: false,
-        minBarSpacing: 0.05,
-        enableConflation: true,
-        tickMarkFormatter: (time: Time, type: TickMarkType) =>
-          tickLabel(time as number, type, this.zone),
-      },
-    };
+  private fitRoom(): void {
+    const range = this.matrix?.priceRange();
+    this.room = range ? roomAround(this.matrix!, ...range) : FULL_ROOM;
   }
 
-  private time(matrix: HeatMatrix, column: number): UTCTimestamp {
-    return (matrix.timeMs(column) / 1000) as UTCTimestamp;
-  }
-
-  private bar(matrix: HeatMatrix, t: number): CandlestickData | WhitespaceData {
-    const time = this.time(matrix, t);
-    if (matrix.isGap(t)) return { time };
-    const c = matrix.candles;
-    return { time, open: c.open[t], high: c.high[t], low: c.low[t], close: c.close[t] };
-  }
-
-  private setCandles(): void {
-    const { matrix } = this;
-    const bars: (CandlestickData | WhitespaceData)[] = [];
-    for (let t = 0; matrix && t < matrix.width; t++) bars.push(this.bar(matrix, t));
-    this.series.setData(bars);
+  /** Where the view goes when the newest column leaves it at the right: a third of it further. */
+  private followed({ from, to }: { from: number; to: number }, before: number): [number, number] {
+    const width = this.chart.timeScale().width();
+    const edge = to - ((to - from) * this.reserved()) / width;
+    const head = this.matrix!.width - 1;
+    const leaves = head > edge && before - 1 <= edge && before - 1 >= from;
+    const shift = leaves ? head - edge + (edge - from) / 3 : 0;
+    return [from + shift, to + shift];
   }
 
   private showAll(): void {
-    if (this.matrix?.width) this.frame.show(this.matrix.width, this.reserved());
+    if (this.matrix?.width) this.frame.show(this.matrix.width + this.matrix.ahead, this.reserved());
   }
 
   /** Pixels at the right which the view leaves free of columns. */
@@ -498,6 +476,7 @@ export class HeatChart {
   private layoutProfile(): void {
     this.profileLayer.visible =
       this.profileWanted && this.container.clientWidth >= PROFILE_MIN_PANE;
+    this.events.onLayout(this.profileLayer.visible ? this.paneSize().width - PROFILE_WIDTH : null);
     this.chart.applyOptions({ timeScale: { rightOffsetPixels: this.reserved() } });
     if (this.frame.holds) this.showAll();
     this.profileLayer.requestUpdate();

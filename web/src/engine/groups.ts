@@ -1,70 +1,13 @@
 /**
- * What the levels are split by besides the side: tiers of leverage, and exchanges.
+ * Colors of what the levels are split by besides the side: tiers of leverage, and exchanges.
  *
- * Owns the page's five leverage tiers (which of the model's leverages each covers) and the
- * colors of tiers and exchanges. The colors keep a CIE distance of at least 20 (exchanges) and
- * 13 (tiers) from each other as seen with full, red-, green- and blue-weak vision, and 3:1 to
- * their ground.
+ * They keep a CIE distance of at least 20 (exchanges) and 13 (tiers) from each other as seen
+ * with full, red-, green- and blue-weak vision, and 3:1 to their ground.
  */
 
-export const TIERS = ['L1', 'L2', 'L3', 'L4', 'L5'] as const;
-export type Tier = (typeof TIERS)[number];
+import { TIERS, type Tier } from './tiers';
 
-/** The model's own leverages, as the server's prior has them. */
-const LEVERAGES = [2, 3, 5, 10, 20, 25, 50, 75, 100, 125] as const;
-
-export interface TierFacts {
-  /** "≤ 5x". */
-  readonly text: string;
-  /** Leverages up to this one, above the tier before. */
-  readonly upTo: number;
-  /** The leverage which stands for the tier in a mixture of one's own. */
-  readonly typical: number;
-}
-
-export const TIER: Record<Tier, TierFacts> = {
-  L1: { text: '≤ 5x', upTo: 7, typical: 5 },
-  L2: { text: '10x', upTo: 15, typical: 10 },
-  L3: { text: '20–25x', upTo: 37, typical: 25 },
-  L4: { text: '50x', upTo: 62, typical: 50 },
-  L5: { text: '≥ 75x', upTo: Infinity, typical: 100 },
-};
-
-/** The tier of a leverage; one between two tiers belongs to the nearer (by ratio). */
-export function tierOf(leverage: number): Tier {
-  return TIERS.find((tier) => leverage <= TIER[tier].upTo) ?? 'L5';
-}
-
-/** The server's `tiers` of the tiers shown; null for all of them (or none: nothing to draw). */
-export function leveragesOf(shown: readonly Tier[]): string | null {
-  if (shown.length === 0 || shown.length === TIERS.length) return null;
-  return LEVERAGES.filter((leverage) => shown.includes(tierOf(leverage))).join(',');
-}
-
-/** A share of notional per tier, in percent of whatever they sum to. */
-export type Mixture = Readonly<Record<Tier, number>>;
-
-/** "25:.5,50:.3": what the server takes as `leverage`; null where nothing is left. */
-export function formatMixture(mixture: Mixture): string | null {
-  const parts = TIERS.filter((tier) => mixture[tier] > 0).map(
-    (tier) => `${TIER[tier].typical}:${String(mixture[tier] / 100).replace(/^0\./, '.')}`,
-  );
-  return parts.length === 0 ? null : parts.join(',');
-}
-
-/** The mixture of such a text, summed by tier; null where it is not one. */
-export function parseMixture(text: string | null): Mixture | null {
-  if (!text) return null;
-  const out: Record<Tier, number> = { L1: 0, L2: 0, L3: 0, L4: 0, L5: 0 };
-  for (const part of text.split(',')) {
-    const match = /^(\d{1,3}(?:\.\d+)?):(\d*\.?\d+)$/.exec(part);
-    const leverage = Number(match?.[1]);
-    const share = Number(match?.[2]);
-    if (!(leverage > 1 && share > 0 && share <= 1)) return null;
-    out[tierOf(leverage)] += Math.round(share * 1000) / 10;
-  }
-  return out;
-}
+export { TIER, TIERS, tierOf } from './tiers';
 
 export const TIER_COLORS = {
   dark: ['#4f63c8', '#35b5e0', '#7ad67a', '#f2e35e', '#ff8048'],

@@ -12,7 +12,7 @@
  */
 
 import { maskColumn } from './mask';
-import { usdTable, type CandleRow, type Candles, type Grid, type Snapshot } from '../net/codec';
+import { usdTable, type CandleRow, type Candles, type Header, type Snapshot } from '../net/codec';
 import { Pyramid } from './pool';
 
 export const SCROLL = 64;
@@ -43,7 +43,7 @@ export function percentileCode(counts: Uint32Array, share: number): number {
 }
 
 export class HeatMatrix {
-  readonly grid: Grid;
+  readonly grid: Header;
   readonly usd: Float64Array;
   readonly codes: Uint8Array;
   readonly candles: Candles;
@@ -54,6 +54,8 @@ export class HeatMatrix {
   width: number;
   /** Columns scrolled away since the snapshot. */
   dropped = 0;
+  /** Columns of the window after the last, of which nothing is known yet (time travel). */
+  ahead = 0;
   private shownSide: Side | null = null;
   private drawn: Uint8Array;
 
@@ -178,6 +180,15 @@ export class HeatMatrix {
     }
     this.setCandle(t, candle);
     this.changed(t);
+  }
+
+  /** Columns `first..last` were written, or cleared where they lie beyond the width. */
+  rewritten(first: number, last: number): void {
+    this.carryClose(first);
+    this.sideClose.fill(NaN, this.width, last + 1);
+    this.drawn.fill(0, this.width * this.bins, (last + 1) * this.bins);
+    for (let t = first; t < this.width; t++) this.mask(t);
+    this.pyramid.touch(first, this.width, last);
   }
 
   /** Lowest low and highest high; null when every column is a gap. */

@@ -87,11 +87,11 @@ export class Pyramid {
     return level;
   }
 
-  /** A column of the source changed: redo its group in every level built so far. */
-  touch(column: number, width: number): void {
+  /** Columns `column..last` changed: redo their groups in every level built so far. */
+  touch(column: number, width: number, last = column): void {
     for (const level of this.levels.values()) {
-      const j = Math.floor(column / level.t);
-      if (level.t !== 1 || level.p !== 1) this.fill(level, width, j, j);
+      const first = Math.floor(column / level.t);
+      if (level.t !== 1 || level.p !== 1) this.fill(level, width, first, Math.floor(last / level.t));
     }
   }
 

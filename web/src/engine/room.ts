@@ -16,9 +16,8 @@ export interface Room {
 
 export const FULL_ROOM: Room = { below: 1, above: 1 };
 
-/** Outer price of the nearest large level between the last price and `limit`; NaN without. */
-export function nearestLarge(matrix: HeatMatrix, limit: number): number {
-  const t = matrix.width - 1;
+/** Outer price of the nearest large level between column t's close and `limit`; NaN without. */
+export function nearestLarge(matrix: HeatMatrix, limit: number, t = matrix.width - 1): number {
   const codes = matrix.column(t);
   const last = matrix.closeAt(t);
   const step = limit > last ? 1 : -1;
@@ -37,22 +36,27 @@ export function nearestLarge(matrix: HeatMatrix, limit: number): number {
 }
 
 /** The prices of the first view, for candles from `low` to `high`. */
-export function inView(matrix: HeatMatrix, low: number, high: number): readonly [number, number] {
+export function inView(
+  matrix: HeatMatrix,
+  low: number,
+  high: number,
+  t = matrix.width - 1,
+): readonly [number, number] {
   const [bottom, top] = withRoom(low, high);
-  const { below, above } = roomAround(matrix, low, high);
+  const { below, above } = roomAround(matrix, low, high, t);
   return [low - (low - bottom) * below, high + (top - high) * above];
 }
 
-/** What the newest column asks for, given the candles in sight. */
-export function roomAround(matrix: HeatMatrix, low: number, high: number): Room {
+/** What a column, the newest, asks for, given the candles in sight. */
+export function roomAround(matrix: HeatMatrix, low: number, high: number, t = matrix.width - 1): Room {
   const [bottom, top] = withRoom(low, high);
   const share = (level: number, edge: number, limit: number): number => {
     const wanted = Number.isNaN(level) ? 0 : (level - edge) / (limit - edge) + BEYOND;
     return Math.max(LEAST, Math.min(1, wanted));
   };
   return {
-    below: share(nearestLarge(matrix, Math.max(bottom, matrix.edge(0))), low, bottom),
-    above: share(nearestLarge(matrix, Math.min(top, matrix.edge(matrix.bins))), high, top),
+    below: share(nearestLarge(matrix, Math.max(bottom, matrix.edge(0)), t), low, bottom),
+    above: share(nearestLarge(matrix, Math.min(top, matrix.edge(matrix.bins)), t), high, top),
   };
 }
 

@@ -5,10 +5,11 @@
  * never splits it need not load this.
  */
 
-import { MEASURED_COLOR, TIERS, TIER, exchangeColors, tierColor, tierOf, type Ground } from './groups';
+import { MEASURED_COLOR, exchangeColors, tierColor, type Ground } from './groups';
 import type { HeatMatrix } from './matrix';
 import { maxPain } from './maxpain';
 import { outward, type Profile, type ProfileGroup, type Sides } from './profile';
+import { TIER, TIERS, tierOf } from './tiers';
 
 export type SplitBy = 'tier' | 'exchange';
 

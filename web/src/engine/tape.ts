@@ -32,6 +32,23 @@ export class Tape {
   private key = '';
   private made: readonly Bubble[] = [];
   private revision = 0;
+  private limitMs = Infinity;
+
+  /** Nothing from this time on is shown (time travel); all by default. */
+  get untilMs(): number {
+    return this.limitMs;
+  }
+
+  set untilMs(timeMs: number) {
+    if (timeMs === this.limitMs) return;
+    this.limitMs = timeMs;
+    this.revision++;
+  }
+
+  /** A copy of the rows. */
+  all(): readonly Realised[] {
+    return [...this.rows];
+  }
 
   clear(): void {
     this.rows = [];
@@ -62,7 +79,7 @@ export class Tape {
   private sum(matrix: HeatMatrix, ms: number, bins: number): Bubble[] {
     const cells = new Map<string, { time: number; price: number; usd: number; count: number; side: Side }>();
     for (const { timeMs, price, usd, side } of this.rows) {
-      if (!(usd > 0 && price > 0)) continue;
+      if (!(usd > 0 && price > 0 && timeMs < this.limitMs)) continue;
       // Cells are anchored in time and price: they stay put while the picture scrolls.
       const key = `${side[0]}${Math.floor(timeMs / ms)}/${Math.floor(matrix.position(price) / bins)}`;
       let cell = cells.get(key);

@@ -8,6 +8,9 @@
 
 import type { PaletteName, Theme } from './lut';
 
+export const FONT =
+  "Inter, 'Segoe UI Variable', 'Segoe UI', system-ui, -apple-system, Roboto, 'Helvetica Neue', sans-serif";
+
 export interface CandleColors {
   readonly up: string;
   readonly down: string;
@@ -43,6 +46,8 @@ export interface ChartTheme {
   readonly bands: { readonly line: string; readonly text: string; readonly ground: string };
   /** Steps without data. */
   readonly hatch: { readonly fill: string; readonly line: string };
+  /** The moment shown, in time travel. */
+  readonly asOf: string;
 }
 
 const DARK: ChartTheme = {
@@ -66,6 +71,7 @@ const DARK: ChartTheme = {
   pin: { ring: '#ffffff', halo: 'rgba(6, 8, 12, 0.9)' },
   bands: { line: 'rgba(226, 232, 240, 0.4)', text: '#cbd5e1', ground: 'rgba(9, 12, 18, 0.72)' },
   hatch: { fill: 'rgba(130, 140, 160, 0.10)', line: 'rgba(170, 180, 200, 0.28)' },
+  asOf: '#c4b5fd',
 };
 
 const LIGHT: ChartTheme = {
@@ -89,6 +95,7 @@ const LIGHT: ChartTheme = {
   pin: { ring: '#0f172a', halo: 'rgba(255, 255, 255, 0.95)' },
   bands: { line: 'rgba(15, 23, 42, 0.45)', text: '#334155', ground: 'rgba(255, 255, 255, 0.8)' },
   hatch: { fill: 'rgba(71, 85, 105, 0.08)', line: 'rgba(71, 85, 105, 0.38)' },
+  asOf: '#6d28d9',
 };
 
 const ON_GREYS: Record<Theme, CandleColors> = {

@@ -29,17 +29,22 @@ export class ApiError extends Error {
   }
 }
 
-export async function getJson<T>(path: string, signal?: AbortSignal): Promise<T> {
+/** The reply to a path under api/v1; an error of the server, or none at all, is thrown. */
+export async function getReply(path: string, accept: string, signal?: AbortSignal): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(`api/v1/${path}`, { headers: { accept: 'application/json' }, signal: signal ?? null });
+    response = await fetch(`api/v1/${path}`, { headers: { accept }, signal: signal ?? null });
   } catch {
     throw new ApiError({ status: 0, title: 'The server cannot be reached' });
   }
-  if (response.ok) return (await response.json()) as T;
+  if (response.ok) return response;
   const title = `The server answered ${response.status}`;
   const problem = await response.json().catch(() => ({}));
   throw new ApiError({ status: response.status, title, ...(problem as object) });
+}
+
+export async function getJson<T>(path: string, signal?: AbortSignal): Promise<T> {
+  return (await (await getReply(path, 'application/json', signal)).json()) as T;
 }
 
 export async function fetchInstruments(): Promise<readonly Instrument[]> {
@@ -50,25 +55,42 @@ export function fetchHealth(): Promise<Health> {
   return getJson<Health>('health');
 }
 
-/** One column, not quantised. */
-export interface ExactColumn {
-  readonly start_ms: number;
-  readonly price_edges: readonly number[];
+/** USD per bin of both sides. */
+interface Sides {
   readonly long_usd: readonly number[];
   readonly short_usd: readonly number[];
 }
 
+/** One column, not quantised. */
+export interface ExactColumn extends Sides {
+  readonly start_ms: number;
+  readonly price_edges: readonly number[];
+  /** By exchange, when asked for. */
+  readonly parts?: readonly (Sides & { readonly exchange: string })[] | null;
+  /** Levels read from public positions, contained in the column's. */
+  readonly measured?: readonly (Sides & { readonly instrument: string; readonly age_ms: number | null })[];
+}
+
+/** A picture's parameters, as every route takes them. */
+export function parametersOf(picture: Subscription): URLSearchParams {
+  const { instrument, exchanges, model, range, step, bins, scale, tiers, leverage } = picture;
+  const facts = { instrument, model, range, bins, scale, step, exchanges, tiers, leverage };
+  const given = Object.entries(facts).filter(([, value]) => value !== null && value !== undefined);
+  return new URLSearchParams(given.map(([key, value]) => [key, String(value)]));
+}
+
+/** The column at a time, on the picture's own grid, split by exchange; `asOfMs` is where its window ends, null is now. */
 export function fetchColumn(
-  { instrument, exchanges, model, range, step, bins, scale }: Subscription,
+  picture: Subscription,
   timeMs: number,
-  priceMin: number,
-  priceMax: number,
+  [priceMin, priceMax]: readonly [number, number],
+  asOfMs: number | null,
   signal: AbortSignal,
 ): Promise<ExactColumn> {
-  const facts = { instrument, model, range, bins, scale, t: timeMs, price_min: priceMin, price_max: priceMax };
-  const q = new URLSearchParams(Object.entries(facts).map(([key, value]) => [key, String(value)]));
-  if (step !== null) q.set('step', step);
-  if (exchanges !== null) q.set('exchanges', exchanges);
+  const q = parametersOf(picture);
+  const more = { t: timeMs, price_min: priceMin, price_max: priceMax, parts: 'exchange' };
+  for (const [key, value] of Object.entries(more)) q.set(key, String(value));
+  if (asOfMs !== null) q.set('as_of_ms', String(asOfMs));
   return getJson(`column?${q.toString()}`, signal);
 }
 

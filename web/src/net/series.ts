@@ -47,14 +47,14 @@ const COLUMNS: readonly (keyof SeriesColumns | 'start_ms')[] = [
 /** Steps kept at most; a page which is open for days forgets the oldest. */
 const KEPT = 16_384;
 
-/** The series of a picture; `change` asks for another range or step of it. */
-export function fetchSeries(
-  picture: Subscription,
-  change: Partial<Subscription>,
-  signal: AbortSignal,
-): Promise<Series> {
+/** Another range or step of a picture; or its window which ends at a time. */
+export interface SeriesChange extends Partial<Subscription> {
+  readonly as_of_ms?: number;
+}
+
+export function fetchSeries(picture: Subscription, change: SeriesChange, signal: AbortSignal): Promise<Series> {
   const { instrument, exchanges, model, range, step, bins, scale } = { ...picture, ...change };
-  const facts = { instrument, exchanges, model, range, step, bins, scale };
+  const facts = { instrument, exchanges, model, range, step, bins, scale, as_of_ms: change.as_of_ms ?? null };
   const known = Object.entries(facts).filter(([, value]) => value !== null);
   const q = new URLSearchParams(known.map(([key, value]) => [key, String(value)]));
   return getJson(`series?${q.toString()}`, signal);

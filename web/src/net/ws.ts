@@ -34,6 +34,10 @@ export interface Subscription {
   readonly step: string | null;
   readonly bins: number;
   readonly scale: 'log' | 'linear';
+  /** Of the model's leverages only these are drawn, comma between; all when not given. */
+  readonly tiers?: string | undefined;
+  /** Another mixture of leverages than the model's. */
+  readonly leverage?: string | undefined;
 }
 
 export interface ExchangeStatus {

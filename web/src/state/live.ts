@@ -4,13 +4,16 @@
  * A snapshot replaces the matrix (`matrix` changes identity); a column changes it in place
  * and is told to `onChange` listeners (the chart) and by `revision` (the readings). The last
  * picture stays through a disconnect: only its presentation changes.
+ *
+ * In time travel `past` is shown in its place, and the live picture goes on unseen in `live`.
  */
 
 import { batch, computed, signal } from '@preact/signals';
 
-import { HeatMatrix, percentileCode } from '../engine/matrix';
+import { CLIP_SLACK, colorRange, type ColorRange } from '../engine/clip';
+import { HeatMatrix } from '../engine/matrix';
+import type { Moved, Replay } from '../engine/replay';
 import { inView } from '../engine/room';
-import { CLIP_SHARE } from '../engine/lut';
 import { Tape } from '../engine/tape';
 import { socketUrl, type Instrument } from '../net/api';
 import {
@@ -37,21 +40,17 @@ export interface Change {
 
 export type View = 'loading' | 'empty' | 'error' | 'picture';
 
-/** The code at the top of the range moves only when it must: colors should not breathe. */
-const CLIP_SLACK = 3;
 /** Columns between two looks at the range. */
 const CLIP_EVERY = 8;
 
-/**
- * The share of cells which the automatic threshold hides, and the bounds it stays in: a map
- * is mostly background, and its faint third would drown the levels.
- */
-const AUTO_HIDES = 0.3;
-const AUTO_LOW = [0.01, 0.4] as const;
-const TYPICAL_SHARE = 0.8;
-
 /** Three intervals of the source without news are stale; a replay's clock is not ours. */
 const STALE_INTERVALS = 3;
+
+/** Whether two windows are so much the same that the view can stay where it is. */
+function alike(a: HeatMatrix, b: HeatMatrix): boolean {
+  const { stepMs } = a.grid;
+  return stepMs === b.grid.stepMs && Math.abs(a.startMs - b.startMs) < (a.width * stepMs) / 2;
+}
 
 /** A set of functions to call, and how to leave it. */
 class Listeners<T> {
@@ -76,7 +75,12 @@ export class Live {
   /** Realised liquidations of the picture's time; rises with every change of `tape`. */
   readonly tape = new Tape();
   readonly tapeRevision = signal(0);
+  /** What is shown: the live picture, or a moment of the past. */
   readonly matrix = signal<HeatMatrix | null>(null);
+  readonly live = signal<HeatMatrix | null>(null);
+  readonly past = signal<Replay | null>(null);
+  /** The time as of which the picture shown was known; null while it is the live one. */
+  readonly asOfMs = signal<number | null>(null);
   /** Rises with every change of the matrix's contents. */
   readonly revision = signal(0);
   /** USD at the top of the color range. */
@@ -96,9 +100,13 @@ export class Live {
   /** When the last column frame came [our clock]. */
   private readonly heardMs = signal(0);
   private readonly changes = new Listeners<Change>();
+  private readonly moves = new Listeners<Moved>();
   /** Full rows of liquidations as they come; null: what came before is of another picture. */
   private readonly liquidations = new Listeners<readonly LiquidationRow[] | null>();
   private clipCode = 0;
+  private travelling = false;
+  private fitWanted = false;
+  private pictureKey: string | null = null;
   /** After a subscribe the whole tape of the window comes again; a redraw keeps it. */
   private tapeIsOld = true;
   private socket: Link | null = null;
@@ -170,6 +178,11 @@ export class Live {
     return this.changes.add(listener);
   }
 
+  /** Hear of columns which come and go in time travel. */
+  onMoved(listener: (moved: Moved) => void): () => void {
+    return this.moves.add(listener);
+  }
+
   /** Hear of liquidations as they come; null when those before are of another picture. */
   onLiquidations(listener: (rows: readonly LiquidationRow[] | null) => void): () => void {
     return this.liquidations.add(listener);
@@ -197,7 +210,8 @@ export class Live {
     const key = JSON.stringify(subscription);
     if (this.wanted.value?.key === key) return;
     if (this.wanted.value?.instrument !== subscription.instrument) {
-      this.matrix.value = null;
+      this.matrix.value = this.live.value = null;
+      this.past.value = this.asOfMs.value = null;
       this.status.value = null;
       this.clearTape();
     }
@@ -225,15 +239,59 @@ export class Live {
 
   showMatrix(m: HeatMatrix): void {
     batch(() => {
-      this.updateClip(m, true);
-      this.matrix.value = m;
-      this.revision.value++;
+      this.live.value = m;
+      this.pictureKey = this.wanted.value?.key ?? null;
+      if (!this.travelling) this.showLive(m);
     });
+  }
+
+  /** While travelling the live picture goes on, but does not take the place of the one shown. */
+  travel(on: boolean): void {
+    this.travelling = on;
+    const m = this.live.peek();
+    if (on || (!this.past.peek() && this.matrix.peek() === m)) return;
+    batch(() => {
+      const before = this.past.value?.shown;
+      this.past.value = this.asOfMs.value = null;
+      this.fitWanted = !m || !before || !alike(before, m);
+      if (m) this.showLive(m);
+      else this.matrix.value = null;
+      this.tapeRevision.value++;
+    });
+  }
+
+  /** Show a window of the past, of the picture `key`; `fit` shows the whole of it. */
+  showPast(past: Replay, key: string, fit: boolean): void {
+    batch(() => {
+      this.fitWanted = fit;
+      this.past.value = past;
+      this.shown.value = key;
+      this.matrix.value = past.shown;
+      this.readPast(past);
+    });
+  }
+
+  /** The moment shown is another one: these columns came or went. */
+  pastMoved(past: Replay, moved: Moved): void {
+    batch(() => this.readPast(past));
+    this.moves.tell(moved);
+  }
+
+  /** The picture in `live`. */
+  get liveKey(): string | null {
+    return this.pictureKey;
+  }
+
+  /** Whether the window is to be shown as a whole; asked once a picture. */
+  takeFit(): boolean {
+    const wanted = this.fitWanted;
+    this.fitWanted = false;
+    return wanted;
   }
 
   /** Apply a live column; false when its index does not continue the picture. */
   takeColumn(frame: ColumnFrame): boolean {
-    const m = this.matrix.value;
+    const m = this.live.peek();
     if (!m) return false;
     const column = frame.column - m.dropped;
     let scrolled = false;
@@ -251,6 +309,7 @@ export class Live {
       }
     }
     this.heardMs.value = Date.now();
+    if (this.matrix.peek() !== m) return true;
     const at = scrolled ? m.width - 1 : column;
     if (frame.kind === 'append' && m.width % CLIP_EVERY === 0) this.updateClip(m, false);
     this.changes.tell({ column: at, scrolled });
@@ -258,22 +317,33 @@ export class Live {
     return true;
   }
 
-  /**
-   * Fit the colors to the cells of the first view: far levels can be far larger, and would
-   * leave those which matter now in the dark.
-   */
+  private showLive(m: HeatMatrix): void {
+    this.updateClip(m, true);
+    this.shown.value = this.pictureKey;
+    this.matrix.value = m;
+    this.revision.value++;
+  }
+
+  private readPast(past: Replay): void {
+    this.asOfMs.value = past.asOfMs;
+    this.setColors(past.range);
+    this.revision.value++;
+    this.tapeRevision.value++;
+  }
+
   private updateClip(m: HeatMatrix, force: boolean): void {
     const range = m.priceRange();
     const counts = m.histogram(...(range ? inView(m, ...range) : ([0, Infinity] as const)));
-    const code = percentileCode(counts, CLIP_SHARE);
-    if (!force && Math.abs(code - this.clipCode) < CLIP_SLACK) return;
+    const colors = colorRange(counts, m.usd);
+    if (force || Math.abs(colors.code - this.clipCode) >= CLIP_SLACK) this.setColors(colors);
+  }
+
+  private setColors({ code, clipUsd, typical, autoLow }: ColorRange): void {
     this.clipCode = code;
-    const share = (of: number): number => (code ? m.usd[percentileCode(counts, of)] / m.usd[code] : 0);
-    const [least, most] = AUTO_LOW;
     batch(() => {
-      this.clipUsd.value = m.usd[code];
-      this.typical.value = share(TYPICAL_SHARE);
-      this.autoLow.value = code ? Math.max(least, Math.min(most, share(AUTO_HIDES))) : 0;
+      this.clipUsd.value = clipUsd;
+      this.typical.value = typical;
+      this.autoLow.value = autoLow;
     });
   }
 
@@ -285,7 +355,6 @@ export class Live {
   private takeSnapshot(snapshot: Snapshot): void {
     this.socketProblem.value = null;
     if (this.tapeIsOld) this.clearTape();
-    this.shown.value = this.wanted.value?.key ?? null;
     // The list may date from before there were data: intervals and history are in it.
     if (!this.instrument.peek()?.interval_ms) void refreshInstruments();
     const { simulated, replay } = snapshot.header;

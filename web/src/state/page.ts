@@ -8,7 +8,16 @@ import { ApiError, fetchHealth, fetchInstruments } from '../net/api';
 import type { Health, Instrument } from '../net/api';
 import type { Problem } from '../net/ws';
 
-export type DialogName = 'symbols' | 'about' | 'help' | 'controls' | 'levels' | 'compare' | 'panes';
+export type DialogName =
+  | 'symbols'
+  | 'about'
+  | 'help'
+  | 'controls'
+  | 'levels'
+  | 'compare'
+  | 'leverage'
+  | 'exchanges'
+  | 'panes';
 
 export const instruments = signal<readonly Instrument[] | null>(null);
 export const health = signal<Health | null>(null);

@@ -11,6 +11,7 @@ import { computed, effect, signal, untracked, type ReadonlySignal } from '@preac
 import { priceDecimals } from '../engine/axis';
 import type { Cursor, HeatChart } from '../engine/chart';
 import { buildLut, contrast, type Look } from '../engine/lut';
+import { leveragesOf } from '../engine/tiers';
 import { formatPrice, splitSymbol } from '../format';
 import { startExact, type Exact } from './exact';
 import { Live } from './live';
@@ -34,13 +35,20 @@ export interface Pin {
   readonly price: number;
 }
 
+/** Sliders move many times a second: how long a weighting must stand before it is asked for. */
+const REWEIGH_MS = 250;
+
 export class Panel extends Live {
   readonly chart = signal<HeatChart | null>(null);
   readonly cursor = signal<Cursor | null>(null);
   readonly pin = signal<Pin | null>(null);
   readonly atLive = signal(true);
+  /** Where the profile's strip begins [CSS px]; null when there is none. */
+  readonly profileLeft = signal<number | null>(null);
   /** The exact figures under a resting cursor. */
   readonly exact = signal<Exact | null>(null);
+  /** The same of the pinned cell. */
+  readonly exactPin = signal<Exact | null>(null);
   readonly query: ReadonlySignal<Query>;
   readonly symbol: ReadonlySignal<string>;
   /** The look as it is in the query; a new object only when it changed. */
@@ -73,22 +81,39 @@ export class Panel extends Live {
   /** Connect, and follow the address bar until `stop`. */
   start(): void {
     this.connect();
-    const subscription = computed(() => {
+    const shape = computed(() => {
       const { instrument, exchanges, model, range, step, bins } = this.query.value;
       return JSON.stringify({ instrument, exchanges: exchanges || null, model, range, step, bins, scale: 'log' });
     });
+    const weights = computed(() => {
+      const { tiers, mixture } = this.query.value;
+      return JSON.stringify({ tiers: leveragesOf(tiers), leverage: mixture || undefined });
+    });
+    const ask = (): void => {
+      const wanted = { ...JSON.parse(shape.peek()), ...JSON.parse(weights.peek()) } as Parameters<Live['want']>[0];
+      if (wanted.instrument !== '') this.want(wanted);
+    };
     const online = (): void => this.retryNow();
     window.addEventListener('online', online);
     this.stops = [
       () => window.removeEventListener('online', online),
       effect(() => {
-        const wanted = JSON.parse(subscription.value) as Parameters<Live['want']>[0];
-        if (wanted.instrument === '') return;
+        const on = this.query.value.asOfMs !== null;
+        untracked(() => this.travel(on));
+      }),
+      effect(() => {
+        void shape.value;
         untracked(() => {
-          this.want(wanted);
+          ask();
           this.pin.value = null;
-          if (this.index === 0) setPrefs({ lastSymbol: wanted.instrument });
+          const { instrument } = this.query.peek();
+          if (this.index === 0 && instrument !== '') setPrefs({ lastSymbol: instrument });
         });
+      }),
+      effect(() => {
+        void weights.value;
+        const timer = window.setTimeout(ask, REWEIGH_MS);
+        return () => window.clearTimeout(timer);
       }),
       startExact(this),
     ];
@@ -182,8 +207,9 @@ function nameTab(): void {
   const name = splitSymbol(symbol.value).contract;
   const price = lastPrice.value;
   const digits = priceDecimals(price, instrument.value?.tick_size);
+  const past = active.value.asOfMs.value !== null ? 'PAST ' : '';
   const kind = { live: '', simulated: 'SIM ', replay: recorded.value ? 'REC ' : 'REPLAY ' }[mode.value];
-  const reading = matrix.value && Number.isFinite(price) ? `${kind}${formatPrice(price, digits)} ` : '';
+  const reading = matrix.value && Number.isFinite(price) ? `${past}${kind}${formatPrice(price, digits)} ` : '';
   const title = name ? `${reading}${name} · liqheat` : 'liqheat';
   if (document.title !== title) document.title = title;
 }

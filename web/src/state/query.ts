@@ -22,6 +22,7 @@ export const STEPS = ['1m', '5m', '15m', '30m', '1h', '2h', '4h', '6h', '12h', '
 export const MODELS = ['auto', 'sharp', 'zones', 'calibrated'] as const;
 export const TRANSFERS = ['sqrt', 'linear', 'log'] as const;
 export const PALETTES = ['viridis', 'cividis', 'inferno', 'mako', 'greys'] as const;
+export const SIDES = ['both', 'long', 'short'] as const;
 export const GROUPINGS = ['side', 'tier', 'exchange'] as const;
 export const VIEWS = ['heatmap', 'map'] as const;
 export const PANELS_MOST = 4;
@@ -55,6 +56,18 @@ export interface Query {
   /** Realised liquidations as bubbles. */
   readonly realised: boolean;
   readonly bins: number;
+  /** Time travel: the map as known at this time; null is now. */
+  readonly asOfMs: number | null;
+  /** Which side's cells are drawn. */
+  readonly side: (typeof SIDES)[number];
+  /** Lines at round distances from the price. */
+  readonly bands: boolean;
+  /** What the profile is split by. */
+  readonly split: Grouping;
+  /** Tiers of leverage drawn, comma between ("L1,L3"); "" is all. */
+  readonly tiers: string;
+  /** Own mixture of leverage ("25:.5,50:.5"); "" is the model's. */
+  readonly mixture: string;
   /** The feed of liquidations is open. */
   readonly feed: boolean;
   /** Price and time, or the newest column as bars over price. */
@@ -82,6 +95,12 @@ export const DEFAULTS: Query = {
   profile: true,
   realised: true,
   bins: 400,
+  asOfMs: null,
+  side: 'both',
+  bands: false,
+  split: 'side',
+  tiers: '',
+  mixture: '',
   feed: false,
   view: 'heatmap',
   by: '',
@@ -90,7 +109,7 @@ export const DEFAULTS: Query = {
 };
 
 /** Chosen once for all panels. */
-const PAGE_WIDE: readonly (keyof Query)[] = ['zone', 'feed'];
+const PAGE_WIDE: readonly (keyof Query)[] = ['zone', 'feed', 'asOfMs'];
 
 /** One key of the address bar. Reading an unknown value gives null: what was there before stays. */
 interface Field {
@@ -104,6 +123,15 @@ function choice<K extends keyof Query, T extends Query[K] & string>(key: string,
     key,
     read: (text) => (list.includes(text as T) ? ({ [name]: text } as unknown as Partial<Query>) : null),
     write: (query) => query[name] as string,
+  };
+}
+
+/** Any text of one form. */
+function pattern(key: string, name: 'exchanges' | 'tiers' | 'mixture', form: RegExp): Field {
+  return {
+    key,
+    read: (text) => (form.test(text) ? { [name]: text } : null),
+    write: (query) => query[name],
   };
 }
 
@@ -147,11 +175,7 @@ export function subpanesOf(sub: string): PaneKind[] {
 
 const FIELDS: readonly Field[] = [
   { key: 's', read: (text) => ({ instrument: text }), write: (q) => q.instrument },
-  {
-    key: 'ex',
-    read: (text) => (/^[a-z0-9_,-]{0,200}$/.test(text) ? { exchanges: text } : null),
-    write: (q) => q.exchanges,
-  },
+  pattern('ex', 'exchanges', /^[a-z0-9_,-]{0,200}$/),
   choice('r', 'range', RANGES),
   choice('m', 'model', MODELS),
   {
@@ -172,6 +196,16 @@ const FIELDS: readonly Field[] = [
   flag('liq', 'realised', '1', '0'),
   flag('feed', 'feed', '1', '0'),
   { key: 'bins', read: readBins, write: (q) => String(q.bins) },
+  {
+    key: 'at',
+    read: (text) => (/^\d{1,14}$/.test(text) ? { asOfMs: Number(text) } : null),
+    write: (q) => String(q.asOfMs ?? ''),
+  },
+  choice('side', 'side', SIDES),
+  flag('bands', 'bands', '1', '0'),
+  choice('pf', 'split', GROUPINGS),
+  pattern('lev', 'tiers', /^(L[1-5](,L[1-5]){0,4})?$/),
+  pattern('mix', 'mixture', /^([\d.]{1,6}:[\d.]{1,6}(,[\d.]{1,6}:[\d.]{1,6}){0,9})?$/),
   choice('view', 'view', VIEWS),
   choice('by', 'by', ['', ...GROUPINGS]),
   { key: 'px', read: readTarget, write: (q) => (q.target === null ? '' : String(q.target)) },

@@ -3,15 +3,18 @@
  *
  * Read whole when the picture changes, then only the newest hours: after each new column, and
  * every few seconds for the one in progress. A request for a picture which is no longer asked
- * for is given up. While nothing of it is shown, nothing is asked.
+ * for is given up. While nothing of it is shown, nothing is asked. In time travel the window
+ * shown is read once; how much of it is known yet the matrix tells.
  */
 
 import { batch, effect, signal, untracked, type ReadonlySignal } from '@preact/signals';
 
+import type { Replay } from '../engine/replay';
 import { formatStep } from '../format';
 import { ApiError } from '../net/api';
 import { fetchSeries, merged, type Series } from '../net/series';
 import type { Problem, Subscription } from '../net/ws';
+import type { Picture } from './live';
 import type { Panel } from './panel';
 
 const NEWEST_EVERY_MS = 5000;
@@ -23,6 +26,11 @@ const SETTLE_MS = 1500;
 const SHORT_STEP_MS = 900_000;
 
 const sourceOf = ({ instrument, exchanges }: Subscription): string => `${instrument}/${exchanges ?? ''}`;
+
+/** Which values: those of a picture, in time travel of one window of it. */
+function keyOf(picture: Picture, past: Replay | null): string {
+  return past ? `${picture.key}@${past.span[1]}` : picture.key;
+}
 
 function problemOf(error: unknown): Problem {
   if (error instanceof ApiError) return error.problem;
@@ -48,8 +56,9 @@ export class SeriesFeed {
     const stop = effect(() => {
       const picture = this.panel.wanted.value;
       const there = picture !== null && this.panel.shown.value === picture.key;
+      const key = picture && keyOf(picture, this.panel.past.value);
       if (!this.needed.value) this.giveUp();
-      else if (there && this.whole !== picture.key) untracked(() => this.follow(picture));
+      else if (there && this.whole !== key) untracked(() => this.follow(picture));
       else if (there && this.timer === null && this.running === null) this.later(0);
     });
     return () => {
@@ -60,7 +69,7 @@ export class SeriesFeed {
 
   /** The picture has another column. */
   appended(): void {
-    if (this.series.peek() && this.running === null) this.later(SETTLE_MS);
+    if (this.series.peek() && this.running === null && !this.panel.past.peek()) this.later(SETTLE_MS);
   }
 
   retry(): void {
@@ -88,7 +97,8 @@ export class SeriesFeed {
     if (this.timer !== null) window.clearTimeout(this.timer);
     this.timer = window.setTimeout(() => {
       this.timer = null;
-      const idle = document.hidden || this.panel.link.peek().phase !== 'live' || this.panel.recorded.peek();
+      const still = this.panel.recorded.peek() || this.panel.past.peek() !== null;
+      const idle = still || document.hidden || this.panel.link.peek().phase !== 'live';
       if (idle && this.series.peek()) this.later(NEWEST_EVERY_MS);
       else void this.ask();
     }, ms);
@@ -98,13 +108,15 @@ export class SeriesFeed {
     const picture = this.panel.wanted.peek();
     if (!picture) return;
     this.giveUp();
-    const held = this.whole === picture.key ? this.series.peek() : null;
+    const past = this.panel.past.peek();
+    const key = keyOf(picture, past);
+    const held = this.whole === key && !past ? this.series.peek() : null;
     const newest = held && held.step_ms <= SHORT_STEP_MS ? { range: '12h', step: formatStep(held.step_ms) } : null;
     const running = (this.running = new AbortController());
     try {
-      const reply = await fetchSeries(picture, newest ?? {}, running.signal);
+      const reply = await fetchSeries(picture, newest ?? (past ? { as_of_ms: past.span[1] } : {}), running.signal);
       if (running.signal.aborted) return;
-      this.take(picture.key, sourceOf(picture), held && newest ? merged(held, reply) : reply);
+      this.take(key, sourceOf(picture), held && newest ? merged(held, reply) : reply);
     } catch (error) {
       if (running.signal.aborted) return;
       this.problem.value = problemOf(error);

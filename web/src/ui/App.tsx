@@ -2,6 +2,7 @@
 
 import { dialog, health } from '../state/page';
 import { active, panels } from '../state/panel';
+import { choices } from '../state/query';
 import { ChartView } from './ChartView';
 import { PanelContext } from './context';
 import { FeedPane } from './FeedPane';
@@ -11,6 +12,8 @@ import { BottomBar, Toolbar } from './Toolbar';
 
 const MapView = lazy(() => import('./map/MapView').then((m) => m.MapView));
 const Overlays = lazy(() => import('./Overlays').then((m) => m.Overlays));
+
+const Scrubber = lazy(() => import('./Scrubber').then((m) => m.Scrubber));
 
 /** Not before the first picture, unless somebody asks for it. */
 function LateOverlays() {
@@ -39,6 +42,7 @@ export function App() {
         <Panels />
         <FeedPane />
       </div>
+      {choices.value.first.asOfMs !== null && <Scrubber />}
       <StatusBar />
       <BottomBar />
       <LateOverlays />

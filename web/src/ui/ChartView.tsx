@@ -15,8 +15,12 @@ import { Legend } from './Legend';
 import { Banners, Busy, ModeBadge, Overlay, Watermark } from './States';
 import { CAPTION } from './StatusBar';
 import { Title } from './Title';
-import { PinnedTooltip, Tooltip } from './Tooltip';
 
+const Tooltips = lazy(() => import('./Tooltip').then((m) => m.Tooltips));
+const Bands = lazy(() => import('./Aids').then((m) => m.Bands));
+const ProfileHead = lazy(() => import('./Aids').then((m) => m.ProfileHead));
+
+const AsOf = lazy(() => import('./Scrubber').then((m) => m.AsOf));
 /** Fetched with the first sub-pane that is shown. */
 const SubPanes = lazy(() => import('./SubPanes').then((m) => m.SubPanes));
 
@@ -37,7 +41,7 @@ function wire(engine: HeatChart, p: Panel): () => void {
       const m = p.matrix.value;
       const key = p.shown.value;
       if (m) engine.setTick(p.instrument.peek()?.tick_size, m.closeAt(m.width - 1));
-      engine.setMatrix(m, key !== fitted);
+      engine.setMatrix(m, p.takeFit() || key !== fitted);
       fitted = m ? key : null;
     }),
     effect(() => engine.setLut(p.lut.value)),
@@ -45,6 +49,10 @@ function wire(engine: HeatChart, p: Panel): () => void {
     effect(() => engine.setZone(p.query.value.zone)),
     effect(() => engine.setLogPrice(p.query.value.logPrice)),
     effect(() => engine.setProfile(p.query.value.profile)),
+    effect(() => {
+      const { side } = p.query.value;
+      engine.setSide(side === 'both' ? null : side);
+    }),
     effect(() => engine.setBubbles(p.query.value.realised)),
     effect(() => {
       void p.tapeRevision.value;
@@ -55,7 +63,9 @@ function wire(engine: HeatChart, p: Panel): () => void {
       const tick = p.instrument.value?.tick_size;
       if (tick && p.matrix.peek()) engine.setTick(tick, p.lastPrice.peek());
     }),
+    effect(() => engine.setTape(p.past.value?.tape ?? p.tape)),
     p.onChange(({ column, scrolled }) => engine.columnChanged(column, scrolled)),
+    p.onMoved((moved) => engine.columnsMoved(moved)),
   ];
   return () => stops.forEach((stop) => stop());
 }
@@ -80,6 +90,7 @@ function useChart(p: Panel) {
         onClick: () => (p.pin.value ? (p.pin.value = null) : p.pinCursor()),
         onAtLive: (live) => (p.atLive.value = live),
         onTimeRange: (fromMs, toMs) => linkTime(p, fromMs, toMs),
+        onLayout: (left) => (p.profileLeft.value = left),
         onPaint: markFirstPicture,
       },
       reduced,
@@ -124,16 +135,18 @@ export function ChartView() {
           tabindex={0}
           aria-label={`${name}. Arrow keys move the cursor, Enter pins it, T opens a table.`}
         />
+        {p.query.value.bands && <Bands />}
+        {p.query.value.profile && p.matrix.value && <ProfileHead />}
         {p.query.value.sub !== '' && <SubPanes />}
         <Watermark />
         <div class="stage-badge">
           <ModeBadge />
         </div>
+        {p.asOfMs.value !== null && <AsOf />}
         <Overlay />
         <Busy />
         <Banners />
-        <Tooltip />
-        <PinnedTooltip />
+        {p.matrix.value && <Tooltips />}
       </div>
       <figcaption class="sr">
         {name}. {CAPTION}

@@ -9,7 +9,7 @@ import { usePanel } from './context';
 import { ProfileToggle } from './controls';
 import { Dialog } from './Dialog';
 import { CAPTION } from './StatusBar';
-import { SIDE_TEXT } from './Tooltip';
+import { SIDE_TEXT } from './words';
 
 export function About() {
   const p = usePanel();
@@ -63,6 +63,10 @@ const KEYS: readonly (readonly [string, string])[] = [
   ['[  ]', 'threshold down, up'],
   ['L', 'logarithmic price axis'],
   ['R', 'realised liquidations on the chart'],
+  ['B', 'distance bands: ±1, 2, 5, 10 % from the price'],
+  ['O', 'one side: longs, shorts, both'],
+  ['K', 'leverage: tiers drawn, own mixture'],
+  ['E', 'of a coin: exchanges added up'],
   ['T', 'largest levels as a table'],
   ['F', 'feed of realised liquidations'],
   ['V', 'heatmap or map'],
@@ -70,6 +74,10 @@ const KEYS: readonly (readonly [string, string])[] = [
   ['P', 'next palette'],
   ['I', 'panes under the heatmap: open interest, funding, volume …'],
   ['C', 'another panel beside this one'],
+  ['W', 'time travel: the map as it was known'],
+  ['Space', 'play and pause the past'],
+  [', .', 'a column of the past back, on'],
+  ['< >', 'play slower, faster'],
   ['← → ↑ ↓', 'move the cursor (Shift: ten at once)'],
   ['Enter', 'pin the cell under the cursor'],
   ['+ −', 'zoom'],

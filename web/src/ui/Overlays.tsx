@@ -1,7 +1,10 @@
 /** Everything that opens over the page; a chunk of its own, fetched once the picture stands. */
 
+import '../aids.css';
 import { Compare } from './Compare';
 import { About, Help, Levels } from './Dialogs';
+import { ExchangeDialog } from './ExchangeDialog';
+import { Leverage } from './Leverage';
 import { PaneMenu } from './PaneMenu';
 import { Sheet } from './Sheet';
 import { SymbolPicker } from './SymbolPicker';
@@ -19,6 +22,8 @@ export function Overlays() {
       <Levels />
       <PaneMenu />
       <Compare />
+      <Leverage />
+      <ExchangeDialog />
       <Help />
       <About />
     </>

@@ -1,9 +1,11 @@
 /** The phone's sheet: every control which the desktop has in its toolbar, under the thumb. */
 
 import { dialog } from '../state/page';
+import { toggleTravel } from '../state/travel';
 import { PaletteControl, ThemeControl } from './Colors';
 import { usePanel } from './context';
 import {
+  BandsToggle,
   LiveButton,
   LogPriceToggle,
   ModelControl,
@@ -17,6 +19,7 @@ import {
   ZoneToggle,
 } from './controls';
 import { Dialog } from './Dialog';
+import { Filters, SideControl } from './Filters';
 import { Legend } from './Legend';
 import { PaneSwitches } from './PaneMenu';
 import { Exchanges } from './StatusBar';
@@ -26,6 +29,8 @@ function HeatControls() {
   return (
     <>
       <StepControl />
+      <h3>Side</h3>
+      <SideControl />
       <h3>Panes under the heatmap</h3>
       <PaneSwitches />
       <h3>Colors</h3>
@@ -39,6 +44,7 @@ function HeatControls() {
         <LogPriceToggle />
         <ZoneToggle />
         <ProfileToggle />
+        <BandsToggle />
         <RealisedToggle />
         <LiveButton />
         <ResetButton />
@@ -65,6 +71,9 @@ export function Sheet() {
       <h3>Model</h3>
       <ModelControl />
       <ModelLine />
+      <div class="row">
+        <Filters />
+      </div>
       <h3>Range{heat ? ' and step' : ''}</h3>
       <RangeControl />
       {heat && <HeatControls />}
@@ -72,6 +81,17 @@ export function Sheet() {
       <div class="row">
         <button type="button" class="button" onClick={() => (dialog.value = 'levels')}>
           Largest levels
+        </button>
+        <button
+          type="button"
+          class="button"
+          data-name="travel"
+          onClick={() => {
+            dialog.value = null;
+            toggleTravel();
+          }}
+        >
+          Time travel
         </button>
         <button type="button" class="button" onClick={() => (dialog.value = 'compare')}>
           Compare

@@ -135,7 +135,8 @@ function LastLiquidation() {
   const row = p.lastLiquidation.value;
   // A replay's news are new by the replay's clock.
   const clock = p.mode.value === 'replay' ? (p.status.value?.data_ms ?? 0) : nowMs.value;
-  if (!row || p.recorded.value || clock - row.event_ms > NEWS_MS) return null;
+  // In the past it would tell what was to come.
+  if (!row || p.recorded.value || p.asOfMs.value !== null || clock - row.event_ms > NEWS_MS) return null;
   const { contract } = splitSymbol(row.instrument);
   const price = formatPrice(row.price, p.chart.value?.priceDecimals ?? 2);
   return (

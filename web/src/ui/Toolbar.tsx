@@ -8,6 +8,7 @@ import { RANGES } from '../state/query';
 import { nextTheme } from '../state/theme';
 import { usePanel } from './context';
 import {
+  BandsToggle,
   LiveButton,
   LogPriceToggle,
   ModelControl,
@@ -17,13 +18,18 @@ import {
   ResetButton,
   ScaleControl,
   StepControl,
+  TravelButton,
   ViewControl,
   ZoneToggle,
 } from './controls';
 import { FeedButton } from './FeedPane';
 import { Chevron, Columns, Info, Keyboard, Mark, Moon, Panes, Sliders, Sun, System, Table } from './icons';
 import { ModeBadge } from './States';
+import { lazy } from './lazy';
 import { LinkChip } from './StatusBar';
+
+const Filters = lazy(() => import('./Filters').then((m) => m.Filters));
+const SideControl = lazy(() => import('./Filters').then((m) => m.SideControl));
 
 function SymbolButton() {
   const p = usePanel();
@@ -107,8 +113,10 @@ export function Toolbar() {
           {heat && <LiveButton />}
           {heat && <ResetButton />}
           <LogPriceToggle />
+          {heat && <BandsToggle />}
           {heat && <ZoneToggle />}
         </span>
+        <TravelButton />
         <FeedButton />
         {heat && (
           <IconButton label="Panes: open interest, funding, volume … (I)" name="panes">
@@ -136,8 +144,9 @@ export function Toolbar() {
         <RangeControl />
         {heat && <StepControl />}
         <ModelControl />
+        <Filters />
         <ModelLine />
-        <span class="spacer" />
+        {heat && <SideControl short />}
         {heat && <RealisedToggle />}
         {heat && <ScaleControl />}
       </div>

@@ -3,23 +3,24 @@
  *
  * Upper part: the cell, as it was at that time. Lower part: from the price now to the
  * cursor's price, on the newest column. The two are kept apart because a level of the past
- * may have been swept since.
+ * may have been swept since. A chunk of its own: needed once a cursor moves.
  */
 
+import { useCallback, useRef, useState } from 'preact/hooks';
+
 import { formatTime } from '../engine/axis';
-import { cellAt, usdBetween } from '../engine/levels';
-import type { HeatMatrix, Side } from '../engine/matrix';
+import type { cellAt } from '../engine/levels';
+import type { HeatMatrix } from '../engine/matrix';
 import type { Bubble } from '../engine/tape';
 import { formatFullUsd, formatPercent, formatPrice, formatUsd } from '../format';
+import type { Exact } from '../state/exact';
 import type { Panel } from '../state/panel';
 import { usePanel } from './context';
 import { Close } from './icons';
+import { CellReading, ProfileReading } from './Reading';
+import { SIDE_TEXT, describe } from './words';
 
 const MARGIN = 14;
-const WIDTH = 216;
-const HEIGHT = 176;
-
-export const SIDE_TEXT: Record<Side, string> = { long: '▼ longs', short: '▲ shorts' };
 
 function Candle(props: { m: HeatMatrix; column: number; decimals: number }) {
   const { m, column, decimals } = props;
@@ -44,32 +45,24 @@ function Candle(props: { m: HeatMatrix; column: number; decimals: number }) {
   );
 }
 
-/** What the cursor's cell and way hold, in words; also what a screen reader is told. */
-export function describe(m: HeatMatrix, column: number, price: number, last: number) {
-  const cell = cellAt(m, column, price);
-  const at = Math.max(0, Math.min(column, m.width - 1));
-  const usd = cell && cell.usd > 0 ? `~${formatUsd(cell.usd)}` : null;
-  const way = usdBetween(m, last, price);
-  const waySide: Side = price < last ? 'long' : 'short';
-  return { cell, at, usd, way, waySide, distance: price / last - 1 };
-}
-
-/** The exact figure once it is there, else what the color says. */
-function Cell(props: { m: HeatMatrix; cell: ReturnType<typeof cellAt>; usd: string | null }) {
-  const { m, cell, usd } = props;
-  const sure = usePanel().exact.value;
+/** The exact figure once it is there, with its details; else what the color says. */
+function Cell(props: { m: HeatMatrix; cell: ReturnType<typeof cellAt>; usd: string | null; sure: Exact | null }) {
+  const { m, cell, usd, sure } = props;
   const known = cell && sure && sure.bin === cell.bin && sure.timeMs === m.timeMs(cell.column);
   if (known) {
     const sides = (['long', 'short'] as const).filter((side) => sure[`${side}Usd`] >= 0.5);
     return (
-      <div class="tip-cell" data-testid="exact">
-        {sides.map((side) => (
-          <div key={side} class={side}>
-            <b>{formatFullUsd(sure[`${side}Usd`])}</b> {SIDE_TEXT[side]}
-          </div>
-        ))}
-        {sides.length === 0 && <span class="muted">no level here</span>}
-      </div>
+      <>
+        <div class="tip-cell" data-testid="exact">
+          {sides.map((side) => (
+            <div key={side} class={side}>
+              <b>{formatFullUsd(sure[`${side}Usd`])}</b> {SIDE_TEXT[side]}
+            </div>
+          ))}
+          {sides.length === 0 && <span class="muted">no level here</span>}
+        </div>
+        {sides.length > 0 && <CellReading m={m} sure={sure} />}
+      </>
     );
   }
   return (
@@ -97,8 +90,15 @@ function Liquidated(props: { bubble: Bubble }) {
   );
 }
 
-function Body(props: { m: HeatMatrix; column: number; price: number; bubble?: Bubble | null | undefined }) {
-  const { m, column, price, bubble } = props;
+interface At {
+  readonly m: HeatMatrix;
+  readonly column: number;
+  readonly price: number;
+  readonly sure: Exact | null;
+  readonly bubble?: Bubble | null | undefined;
+}
+
+function Body({ m, column, price, sure, bubble }: At) {
   const p = usePanel();
   const { zone } = p.query.value;
   const last = p.lastPrice.value;
@@ -116,7 +116,7 @@ function Body(props: { m: HeatMatrix; column: number; price: number; bubble?: Bu
         {!future && zone === 'utc' ? ' UTC' : ''}
       </div>
       <Candle m={m} column={column} decimals={decimals} />
-      <Cell m={m} cell={cell} usd={usd} />
+      <Cell m={m} cell={cell} usd={usd} sure={sure} />
       {bubble && <Liquidated bubble={bubble} />}
       <div class={`tip-way ${waySide}`}>
         <span>now → here</span>
@@ -132,36 +132,63 @@ function Body(props: { m: HeatMatrix; column: number; price: number; bubble?: Bu
 /** On a narrow pane a finger covers the cursor: the reading goes to the other upper corner. */
 const NARROW = 600;
 
-function place(p: Panel, x: number, y: number): Record<string, string> {
-  const pane = p.chart.value?.paneSize() ?? { width: 800, height: 600 };
-  if (pane.width < NARROW) {
-    const top = y < HEIGHT + 60 ? `${pane.height - HEIGHT - 8}px` : '40px';
-    return x < pane.width / 2 ? { left: `${pane.width - 200}px`, top } : { left: '8px', top };
-  }
-  const left = x + MARGIN + WIDTH > pane.width ? x - MARGIN - WIDTH : x + MARGIN;
-  const top = y + MARGIN + HEIGHT > pane.height ? y - MARGIN - HEIGHT : y + MARGIN;
-  return { left: `${Math.max(4, left)}px`, top: `${Math.max(4, top)}px` };
+interface Size {
+  readonly width: number;
+  readonly height: number;
 }
 
-export function Tooltip() {
+/** Where a box goes which tells of a point, so that it covers neither the point nor the edge. */
+function place(p: Panel, x: number, y: number, box: Size): Record<string, string> {
+  const pane = p.chart.value?.paneSize() ?? { width: 800, height: 600 };
+  const right = Math.max(4, pane.width - box.width - 8);
+  const low = Math.max(4, pane.height - box.height - 8);
+  if (pane.width < NARROW) {
+    const top = y < box.height + 60 ? low : Math.min(40, low);
+    return { left: `${x < pane.width / 2 ? right : 8}px`, top: `${top}px` };
+  }
+  const left = x + MARGIN + box.width > pane.width ? x - MARGIN - box.width : x + MARGIN;
+  const top = y + MARGIN + box.height > pane.height ? y - MARGIN - box.height : y + MARGIN;
+  return { left: `${Math.max(4, left)}px`, top: `${Math.max(4, Math.min(top, low))}px` };
+}
+
+const FIRST_SIZE: Size = { width: 216, height: 176 };
+
+/** The size of an element as it is now: its contents come in pieces. */
+function useSize(): readonly [Size, (element: HTMLElement | null) => void] {
+  const [size, setSize] = useState(FIRST_SIZE);
+  const observer = useRef<ResizeObserver | null>(null);
+  const ref = useCallback((element: HTMLElement | null) => {
+    observer.current?.disconnect();
+    if (!element) return;
+    observer.current = new ResizeObserver(() => {
+      setSize({ width: element.offsetWidth, height: element.offsetHeight });
+    });
+    observer.current.observe(element);
+  }, []);
+  return [size, ref];
+}
+
+function CursorTooltip() {
   const p = usePanel();
   void p.revision.value;
   const m = p.matrix.value;
   const at = p.cursor.value;
+  const [size, ref] = useSize();
   if (!m || m.width === 0 || !at || at.column < 0 || p.isPinned(at)) return null;
+  const chart = p.chart.value;
+  const profile = chart?.profileAt(at.x);
   return (
-    <div class="tip" data-testid="tooltip" style={place(p, at.x, at.y)}>
-      <Body
-        m={m}
-        column={at.column}
-        price={at.price}
-        bubble={p.chart.value?.bubbleAt(at.x, at.y)}
-      />
+    <div ref={ref} class="tip" data-testid="tooltip" style={place(p, at.x, at.y, size)}>
+      {profile ? (
+        <ProfileReading profile={profile} m={m} price={at.price} />
+      ) : (
+        <Body m={m} column={at.column} price={at.price} sure={p.exact.value} bubble={chart?.bubbleAt(at.x, at.y)} />
+      )}
     </div>
   );
 }
 
-export function PinnedTooltip() {
+function PinnedTooltip() {
   const p = usePanel();
   void p.revision.value;
   const m = p.matrix.value;
@@ -172,7 +199,17 @@ export function PinnedTooltip() {
       <button type="button" class="icon" aria-label="Unpin" onClick={() => (p.pin.value = null)}>
         <Close />
       </button>
-      <Body m={m} column={m.columnOf(pinned.timeMs)} price={pinned.price} />
+      <Body m={m} column={m.columnOf(pinned.timeMs)} price={pinned.price} sure={p.exactPin.value} />
     </div>
+  );
+}
+
+/** The readings of a panel: at its cursor, and at its pin. */
+export function Tooltips() {
+  return (
+    <>
+      <CursorTooltip />
+      <PinnedTooltip />
+    </>
   );
 }

@@ -4,7 +4,7 @@ import { formatTime } from '../engine/axis';
 import { formatPercent, formatPrice, formatUsd } from '../format';
 import { announcement } from '../state/page';
 import { active } from '../state/panel';
-import { describe } from './Tooltip';
+import { describe } from './words';
 
 const PAUSE_MS = 350;
 let timer: number | null = null;

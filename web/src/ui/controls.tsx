@@ -13,7 +13,9 @@ import {
 } from '../state/query';
 import { formatStep } from '../format';
 import { zoneLabel } from '../engine/axis';
+import { toggleTravel } from '../state/travel';
 import { usePanel } from './context';
+import { Clock } from './icons';
 
 export const MODEL_TEXT: Record<Model, { name: string; line: string }> = {
   auto: { name: 'Auto', line: 'Calibrated where weights are learnt, else sharp' },
@@ -142,6 +144,7 @@ export function ModelLine() {
   const text = auto ? `${MODEL_TEXT[used].name}. ${MODEL_TEXT[used].line}` : MODEL_TEXT[p.query.value.model].line;
   return (
     <span class="model-line" title={text}>
+      {p.query.value.mixture !== '' && 'Own mixture of leverage. '}
       {text}
     </span>
   );
@@ -227,6 +230,21 @@ export function RealisedToggle() {
   );
 }
 
+export function BandsToggle() {
+  const p = usePanel();
+  const on = p.query.value.bands;
+  return (
+    <Toggle
+      on={on}
+      name="bands"
+      title="Lines at ±1, 2, 5 and 10 % from the last price (B)"
+      onToggle={() => p.set({ bands: !on }, 'push')}
+    >
+      ± %
+    </Toggle>
+  );
+}
+
 export function ZoneToggle() {
   const p = usePanel();
   const utc = p.query.value.zone === 'utc';
@@ -243,18 +261,37 @@ export function ZoneToggle() {
   );
 }
 
+/** In time travel the way back to now, else to the newest column. */
 export function LiveButton() {
   const p = usePanel();
+  const past = p.query.value.asOfMs !== null;
   return (
     <button
       type="button"
       class="button"
       data-name="live"
-      disabled={p.atLive.value}
-      title="Scroll to the newest column (End)"
-      onClick={() => p.chart.value?.goLive()}
+      disabled={p.atLive.value && !past}
+      title={past ? 'Leave the past (W)' : 'Scroll to the newest column (End)'}
+      onClick={() => (past ? toggleTravel() : p.chart.value?.goLive())}
     >
       Go to live
+    </button>
+  );
+}
+
+export function TravelButton() {
+  const on = usePanel().query.value.asOfMs !== null;
+  return (
+    <button
+      type="button"
+      class="icon"
+      data-name="travel"
+      aria-label="Time travel"
+      aria-pressed={on}
+      title="Time travel: the map as it was known (W)"
+      onClick={toggleTravel}
+    >
+      <Clock />
     </button>
   );
 }

@@ -109,3 +109,9 @@ export const Close = () => (
     <path d="m4 4 8 8M12 4l-8 8" />
   </svg>
 );
+
+export const Clock = () => (
+  <svg {...line}>
+    <path d="M2.6 5.2A6.2 6.2 0 1 1 1.8 8M2.2 2.4v3h3M8 4.6V8l2.4 1.6" />
+  </svg>
+);

@@ -4,8 +4,9 @@ import { backward, forward } from '../engine/lut';
 import { dialog } from '../state/page';
 import { active } from '../state/panel';
 import { prefs } from '../state/prefs';
-import { MODELS, PALETTES, RANGES, type Query } from '../state/query';
+import { MODELS, SIDES, PALETTES, RANGES, type Query } from '../state/query';
 import { nextTheme } from '../state/theme';
+import { toggleTravel } from '../state/travel';
 import { announceCursor } from './announce';
 import { moveLow } from './Legend';
 
@@ -23,6 +24,10 @@ function nextModel({ model }: Query): Partial<Query> {
 
 function nextPalette({ palette }: Query): Partial<Query> {
   return { palette: PALETTES[(PALETTES.indexOf(palette) + 1) % PALETTES.length] };
+}
+
+function nextSide({ side }: Query): Partial<Query> {
+  return { side: SIDES[(SIDES.indexOf(side) + 1) % SIDES.length] };
 }
 
 function nudgeThreshold(direction: 1 | -1): void {
@@ -66,6 +71,12 @@ const SINGLE: Record<string, Action> = {
   m: () => choose(nextModel),
   l: () => choose(({ logPrice }) => ({ logPrice: !logPrice })),
   r: () => choose(({ realised }) => ({ realised: !realised })),
+  b: () => choose(({ bands }) => ({ bands: !bands })),
+  o: () => choose(nextSide),
+  k: () => (dialog.value = 'leverage'),
+  e: () => {
+    if (active.value.isCoin.value) dialog.value = 'exchanges';
+  },
   t: () => (dialog.value = 'levels'),
   f: () => choose(({ feed }) => ({ feed: !feed })),
   v: () => choose(({ view }) => ({ view: view === 'map' ? 'heatmap' : 'map' })),
@@ -73,6 +84,7 @@ const SINGLE: Record<string, Action> = {
   p: () => choose(nextPalette),
   i: () => (dialog.value = 'panes'),
   c: () => (dialog.value = 'compare'),
+  w: toggleTravel,
   '[': () => nudgeThreshold(-1),
   ']': () => nudgeThreshold(1),
   '+': () => active.value.chart.value?.zoom(0.8),

@@ -6,6 +6,7 @@ import { formatUsd } from '../../format';
 import { GROUPINGS, type Grouping } from '../../state/query';
 import { Segments, Toggle } from '../controls';
 import type { MapModel } from './model';
+import { savePng } from './save';
 import { barTheme } from './theme';
 
 const BY_TEXT: Record<Grouping, { name: string; line: string }> = {
@@ -99,6 +100,9 @@ export function MapBar({ m }: { m: MapModel }) {
       >
         Table
       </Toggle>
+      <button type="button" class="button" data-name="save" title="Save as PNG (S)" onClick={() => savePng(m)}>
+        PNG
+      </button>
     </div>
   );
 }

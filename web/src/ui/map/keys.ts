@@ -4,6 +4,7 @@ import { dialog } from '../../state/page';
 import { active } from '../../state/panel';
 import { prefs } from '../../state/prefs';
 import type { MapModel } from './model';
+import { savePng } from './save';
 
 const BIG = 10;
 
@@ -21,6 +22,7 @@ function actions(m: MapModel): Record<string, Action> {
     Enter: () => m.cursor.value !== null && m.choose(m.cursor.value, 'push'),
     Escape: () => (m.cursor.value === null ? m.choose(null, 'push') : m.chart.value?.clearCursor()),
     t: () => (m.table.value = !m.table.value),
+    s: () => savePng(m),
     '+': () => m.chart.value?.zoom(0.8),
     '=': () => m.chart.value?.zoom(0.8),
     '-': () => m.chart.value?.zoom(1.25),

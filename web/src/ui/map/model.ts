@@ -37,6 +37,8 @@ export class MapModel {
   readonly parts: ReadonlySignal<readonly Part[]>;
   readonly decimals: ReadonlySignal<number>;
   readonly simulated: ReadonlySignal<boolean>;
+  /** What lies across a picture that is not live. */
+  readonly watermark: ReadonlySignal<string>;
   readonly ageMs: ReadonlySignal<number | null>;
   readonly stale: ReadonlySignal<boolean>;
   readonly about: ReadonlySignal<Circumstances>;
@@ -53,6 +55,11 @@ export class MapModel {
       priceDecimals(this.map.value?.lastPrice ?? NaN, panel.instrument.value?.tick_size),
     );
     this.simulated = computed(() => (reply.value?.mode ?? panel.mode.value) === 'simulated');
+    this.watermark = computed(() => {
+      const kind = reply.value?.mode ?? panel.mode.value;
+      if (kind === 'replay') return panel.recorded.value ? 'RECORDED' : 'REPLAY';
+      return kind === 'simulated' ? 'SIMULATED' : '';
+    });
     this.ageMs = computed(() => this.age());
     this.stale = computed(() => {
       const live = (reply.value?.mode ?? 'live') !== 'replay';
