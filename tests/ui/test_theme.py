@@ -182,7 +182,9 @@ def test_nothing_moves_for_who_wants_no_motion(page: Page, fake: Any) -> None:
 def test_paper_is_light_and_has_the_picture_with_its_caption(page: Page, fake: Any) -> None:
     open_page(page)
     page.locator("[data-name=about]").wait_for()
-    page.wait_for_timeout(300)  # the part which prints is fetched after the picture
+    page.locator(
+        "body[data-stamp]"
+    ).wait_for()  # the part which prints comes after the picture
     page.emulate_media(media="print")
     expect_ground(page, light=True)
     expect(page.locator(".controls")).to_be_hidden()
@@ -199,7 +201,7 @@ def test_paper_is_light_and_has_the_picture_with_its_caption(page: Page, fake: A
 def test_printing_takes_a_still_picture_in_light_colors(page: Page, fake: Any) -> None:
     open_page(page)
     page.locator("[data-name=about]").wait_for()
-    page.wait_for_timeout(300)
+    page.locator("body[data-stamp]").wait_for()
     # Listeners run in the order they were added: this one sees what the page prepared.
     page.evaluate("""() => addEventListener('beforeprint', () => {
       const picture = document.querySelector('.stage .still');
