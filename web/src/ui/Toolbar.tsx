@@ -132,9 +132,11 @@ export function Toolbar() {
             <Table />
           </IconButton>
         )}
-        <IconButton label="Export: PNG, CSV, JSON (S saves)" name="export">
-          <Save />
-        </IconButton>
+        {heat && (
+          <IconButton label="Export: PNG, CSV, JSON (S saves)" name="export">
+            <Save />
+          </IconButton>
+        )}
         {document.fullscreenEnabled && (
           <button
             type="button"
