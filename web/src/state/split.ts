@@ -2,7 +2,8 @@
  * Feeds the profile's split by tier or exchange: `/map` on the picture's own grid.
  *
  * Asked for while a split is chosen and the page is seen: at once, with every new column, and
- * every POLL_MS. The last answer stays until the next; one of another grid is not drawn.
+ * every POLL_MS. The last answer stays until the next; one of another grid is not drawn. In time
+ * travel it is asked once the moment rests, and until then nothing of another moment stays.
  */
 
 import { effect, type Signal } from '@preact/signals';
@@ -16,6 +17,8 @@ import type { Panel } from './panel';
 import { theme } from './theme';
 
 const POLL_MS = 5000;
+/** A moment of the past rests when it is shown for so long. */
+const REST_MS = 400;
 
 export interface SplitState {
   readonly kind: 'side' | 'asking' | 'shown' | 'failed';
@@ -40,6 +43,10 @@ class Poll {
     if (this.timer !== null) window.clearTimeout(this.timer);
   }
 
+  later(ms: number): void {
+    this.timer = window.setTimeout(() => void this.ask(), ms);
+  }
+
   async ask(): Promise<void> {
     if (this.timer !== null) window.clearTimeout(this.timer);
     this.timer = null;
@@ -49,7 +56,7 @@ class Poll {
     } catch {
       if (!signal.aborted) this.state.value = { kind: 'failed' };
     }
-    if (!signal.aborted) this.timer = window.setTimeout(() => void this.ask(), POLL_MS);
+    if (!signal.aborted) this.later(POLL_MS);
   }
 
   private async fetch(signal: AbortSignal): Promise<void> {
@@ -58,6 +65,8 @@ class Poll {
     q.set('price_min', String(matrix.edge(0)));
     q.set('price_max', String(matrix.edge(matrix.bins)));
     q.set('parts', 'exchange');
+    const asOfMs = panel.asOfMs.peek();
+    if (asOfMs !== null) q.set('as_of_ms', String(asOfMs));
     const answer = await fetchMap(q, this.etag, signal);
     if (answer === 'unchanged' || signal.aborted) return;
     this.etag = answer.etag;
@@ -84,6 +93,11 @@ export function startSplit(panel: Panel, state: Signal<SplitState>): () => void 
     }
     state.value = { kind: 'asking' };
     const poll = new Poll(panel, matrix, by, theme.value, state);
+    if (panel.asOfMs.value !== null) {
+      chart.setSplit(null);
+      poll.later(REST_MS);
+      return () => poll.stop();
+    }
     void poll.ask();
     let { width } = matrix;
     const unhear = panel.onChange(() => {

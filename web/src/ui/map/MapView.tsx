@@ -5,7 +5,7 @@
  * A chunk of its own; `ChartView` is what the same panel shows as a heatmap.
  */
 
-import { effect } from '@preact/signals';
+import { effect, untracked } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 
 import { BarChart } from '../../engine/barchart';
@@ -13,6 +13,7 @@ import { parametersOf } from '../../state/map';
 import { active, panels, type Panel } from '../../state/panel';
 import { lead, take } from '../../state/linked';
 import { usePanel } from '../context';
+import { lazy } from '../lazy';
 import { CAPTION } from '../StatusBar';
 import { ModeBadge } from '../States';
 import { Title } from '../Title';
@@ -26,19 +27,34 @@ import { MapModel } from './model';
 import { barTheme } from './theme';
 import './map.css';
 
+const AsOf = lazy(() => import('../Scrubber').then((module) => module.AsOf));
+
 const AGAIN_PX = 6;
 
-/** Ask while the page is seen and the map is what it shows. */
+/** In time travel the map follows no faster than this. */
+const FOLLOW_MS = 600;
+
+/** Ask while the page is seen and the map is what it shows; in time travel the map as of then. */
 function follow(m: MapModel, p: Panel): () => void {
+  let timer: number | null = null;
   const look = (): void => {
-    const picture = p.wanted.value;
-    if (document.visibilityState === 'hidden' || !picture) m.poll.pause();
-    else m.poll.want(picture.instrument, parametersOf(picture));
+    timer = null;
+    const picture = p.wanted.peek();
+    const asOfMs = p.asOfMs.peek();
+    const ready = p.query.peek().asOfMs === null || asOfMs !== null;
+    if (document.visibilityState === 'hidden' || !picture || !ready) m.poll.pause();
+    else m.poll.want(picture.instrument, parametersOf({ ...picture, as_of_ms: asOfMs }));
   };
-  const stop = effect(look);
+  const stop = effect(() => {
+    void p.wanted.value;
+    void p.query.value.asOfMs;
+    if (p.asOfMs.value === null) untracked(look);
+    else timer ??= window.setTimeout(look, FOLLOW_MS);
+  });
   document.addEventListener('visibilitychange', look);
   return () => {
     stop();
+    if (timer !== null) window.clearTimeout(timer);
     document.removeEventListener('visibilitychange', look);
     m.poll.pause();
   };
@@ -124,6 +140,7 @@ export function MapView() {
         <div class="stage-badge">
           <ModeBadge />
         </div>
+        {p.asOfMs.value !== null && <AsOf />}
         {m.table.value && <MapTable m={m} />}
         <MapOverlay m={m} />
         <MapBanners m={m} />

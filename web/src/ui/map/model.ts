@@ -62,7 +62,7 @@ export class MapModel {
     });
     this.ageMs = computed(() => this.age());
     this.stale = computed(() => {
-      const live = (reply.value?.mode ?? 'live') !== 'replay';
+      const live = (reply.value?.mode ?? 'live') !== 'replay' && panel.asOfMs.value === null;
       const unheard = this.poll.problem.value !== null && nowMs.value - this.poll.heardMs.value > STALE_MS;
       return live && reply.value !== null && (panel.stale.value || unheard);
     });
@@ -73,6 +73,7 @@ export class MapModel {
   private age(): number | null {
     const reply = this.poll.reply.value;
     if (!reply) return null;
+    if (this.panel.asOfMs.value !== null) return Math.max(0, nowMs.value - reply.as_of_ms);
     const known = this.panel.ageMs.value;
     const age = Math.max(0, nowMs.value - this.poll.heardMs.value);
     if (this.panel.link.value.phase === 'live' && known !== null) return Math.max(0, known);
