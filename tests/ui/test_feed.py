@@ -155,7 +155,7 @@ def test_nothing_passes_the_filter_and_show_all(page: Page, fake: Any, tape: Tap
     open_feed(page)
     expect(rows_of(page)).to_have_count(1)
     page.get_by_label("Smallest size").select_option("1000000")
-    expect(page.locator(".feed-end")).to_contain_text("passes the filters")
+    expect(page.locator(".feed-end").first).to_contain_text("passes the filters")
     page.get_by_role("button", name="Show all").click()
     expect(rows_of(page)).to_have_count(1)
 
@@ -424,6 +424,28 @@ def test_width_is_dragged_remembered_and_moves_nothing_later(
     assert stage
     assert after["width"] == wide["width"]
     assert stage["x"] + stage["width"] <= after["x"]
+
+
+def test_in_the_past_only_what_was_known(page: Page, fake: Any, tape: Tape) -> None:
+    tape.add(HOUR_MS, 1000)
+    tape.add(5 * HOUR_MS, 2000)
+    tape.add(6 * HOUR_MS, 3000)
+    open_feed(page)
+    expect(rows_of(page)).to_have_count(3)
+    page.keyboard.press("w")
+    expect(page.locator(".feed-paused")).to_have_text(
+        re.compile(r"as of \d+ \w{3} \d\d:\d\d")
+    )
+    expect(rows_of(page)).to_have_count(2)
+    expect(page.locator("[data-window='1h'] .long")).to_contain_text("$0")
+    expect(page.locator("[data-window='4h'] .long")).to_contain_text("$5.00K")
+    tell(fake, tape.row(-100, 4000))
+    page.wait_for_timeout(200)
+    expect(rows_of(page)).to_have_count(2)
+    tape.rows.append(tape.row(-100, 4000))
+    tape.now_ms += 200
+    page.get_by_role("button", name="Back to live").click()
+    expect(rows_of(page)).to_have_count(4)
 
 
 def too_wide(page: Page) -> list[str]:

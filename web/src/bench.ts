@@ -8,11 +8,12 @@
 import type { HeatChart } from './engine/chart';
 import { cvd, rsi } from './engine/indicators';
 import { HeatMatrix } from './engine/matrix';
-import { SPECS, type PaneKind } from './engine/paneKinds';
+import type { PaneKind } from './engine/paneKinds';
 import type { PaneColumns } from './engine/paneLayer';
 import { PaneStack } from './engine/panes';
 import { decodeSnapshot, gunzip, HEADER_BYTES, type Snapshot } from './net/codec';
 import { panels } from './state/panel';
+import { subpanesOf } from './state/query';
 
 declare global {
   interface Window {
@@ -103,9 +104,8 @@ function paneColumns(m: HeatMatrix): Record<PaneKind, PaneColumns> {
   };
 }
 
-/** `&panes=6`: as many sub-panes under the heat. */
-function startPanes(chart: HeatChart | null, m: HeatMatrix, count: number): void {
-  const kinds = (Object.keys(SPECS) as PaneKind[]).slice(0, count);
+/** `&panes=oi,rsi`: these sub-panes under the heat. */
+function startPanes(chart: HeatChart | null, m: HeatMatrix, kinds: readonly PaneKind[]): void {
   const none = (): void => undefined;
   let stack: PaneStack | null = null;
   const fill = (all: boolean): void => {
@@ -190,7 +190,7 @@ export function startBench(size: string): void {
   panel.pictureMode.value = 'simulated';
   panel.shown.value = 'bench';
   panel.showMatrix(matrix);
-  startPanes(panel.chart.value, matrix, Number(new URLSearchParams(window.location.search).get('panes')));
+  startPanes(panel.chart.value, matrix, subpanesOf(new URLSearchParams(window.location.search).get('panes') ?? ''));
   window.liqheatBench = {
       pan: (n: number) =>
         time(n, (i) => {

@@ -11,6 +11,8 @@ export type PaneKind = 'oi' | 'funding' | 'volume' | 'cvd' | 'rsi' | 'liq';
 export interface Spec {
   readonly shape: PaneLook['shape'];
   readonly guides: readonly number[];
+  /** Whether a column without a value is one which nobody recorded. */
+  readonly recorded: boolean;
   /** Values which the scale must hold; null keeps to the data. */
   readonly holds: readonly [number, number] | null;
   /** Whether the axis labels the newest value. */
@@ -32,18 +34,24 @@ function axisRate(rate: number): string {
   return `${percent.toFixed(Math.abs(percent) >= 0.0095 || percent === 0 ? 3 : 4).replace('-', '−')} %`;
 }
 
-const usd = { minMove: 1, format: formatUsd } as const;
+const usd = { recorded: true, minMove: 1, format: formatUsd } as const;
 
 export const SPECS: Readonly<Record<PaneKind, Spec>> = {
   oi: { shape: 'line', guides: [], holds: null, labeled: true, ...usd },
-  funding: { shape: 'step', guides: [0], holds: [0, 0], labeled: true, minMove: 1e-6, format: axisRate },
+  funding: {
+    ...{ shape: 'step', guides: [0], holds: [0, 0], labeled: true },
+    ...{ recorded: true, minMove: 1e-6, format: axisRate },
+  },
   volume: { shape: 'bars', guides: [], holds: [0, 0], labeled: false, ...usd },
   cvd: { shape: 'line', guides: [0], holds: null, labeled: true, ...usd },
   rsi: {
     ...{ shape: 'line', guides: [30, 70], holds: [25, 75], labeled: true },
-    ...{ minMove: 0.1, format: (value: number) => value.toFixed(1) },
+    ...{ recorded: false, minMove: 0.1, format: (value: number) => value.toFixed(1) },
   },
-  liq: { shape: 'mirror', guides: [], holds: [0, 0], labeled: false, minMove: 1, format: (v) => formatUsd(Math.abs(v)) },
+  liq: {
+    ...{ shape: 'mirror', guides: [], holds: [0, 0], labeled: false },
+    ...{ recorded: true, minMove: 1, format: (value: number) => formatUsd(Math.abs(value)) },
+  },
 };
 
 /** Hues which only the panes have, a set a theme. */

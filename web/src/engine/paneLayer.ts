@@ -39,6 +39,8 @@ export interface PaneLook {
   readonly colors: PaneColors;
   /** Values with a dashed line across the pane. */
   readonly guides: readonly number[];
+  /** Whether a column without a value is one which nobody recorded. */
+  readonly recorded: boolean;
 }
 
 /** Whole columns which are drawn as one, and the ones in sight: [first, end) are groups. */
@@ -117,7 +119,7 @@ export class PaneLayer extends Layer {
       groups: groupsIn(view, columns.main.length),
       y: (value) => (view.priceTop - value) * perUsd,
     };
-    this.drawUnknown(brush, columns);
+    if (look.recorded) this.drawUnknown(brush, columns);
     drawGuides(brush, look);
     if (look.shape === 'line') drawLine(brush, columns, look.colors.line);
     else if (look.shape === 'step') drawSteps(brush, columns.main, look.colors);
@@ -154,30 +156,28 @@ function drawGuides({ context, view, ratio, y }: Brush, { guides, colors }: Pane
   context.setLineDash([]);
 }
 
-/** Add a group's values to the path at x: in, least, greatest, out; false when none is known. */
-function tracePoint({ context, y, groups }: Brush, column: Float64Array, group: number, x: number, joined: boolean): boolean {
-  let first = NaN;
-  let last = NaN;
-  let low = Infinity;
-  let high = -Infinity;
-  const end = Math.min(column.length, (group + 1) * groups.size);
-  for (let t = group * groups.size; t < end; t++) {
+/** First, last, least and greatest known value of a group. */
+interface Span {
+  first: number;
+  last: number;
+  low: number;
+  high: number;
+}
+
+/** Read a group into `span`; false when none of it is known. */
+function readSpan(span: Span, column: Float64Array, from: number, to: number): boolean {
+  span.first = NaN;
+  span.low = Infinity;
+  span.high = -Infinity;
+  for (let t = from; t < to && t < column.length; t++) {
     const value = column[t];
     if (Number.isNaN(value)) continue;
-    if (Number.isNaN(first)) first = value;
-    last = value;
-    if (value < low) low = value;
-    if (value > high) high = value;
+    if (Number.isNaN(span.first)) span.first = value;
+    span.last = value;
+    if (value < span.low) span.low = value;
+    if (value > span.high) span.high = value;
   }
-  if (Number.isNaN(first)) return false;
-  if (joined) context.lineTo(x, y(first));
-  else context.moveTo(x - 0.5, y(first)); // a lone value is a dot
-  if (low < high) {
-    context.lineTo(x, y(low));
-    context.lineTo(x, y(high));
-  }
-  context.lineTo(x, y(last));
-  return true;
+  return span.low <= span.high;
 }
 
 /** Whether the line goes on into a group: what it adds up is what was added up before. */
@@ -188,21 +188,59 @@ function goesOn(of: Float64Array | undefined, { size }: Groups, group: number): 
   return true;
 }
 
-function drawLine(brush: Brush, { main, of }: PaneColumns, color: string): void {
-  const { context, view, ratio, groups } = brush;
-  const width = view.columnWidth * groups.size;
-  context.beginPath();
-  let joined = false;
-  for (let g = groups.first; g < groups.end; g++) {
-    const on = joined && goesOn(of, groups, g);
-    joined = tracePoint(brush, main, g, view.originX + (g + 0.5) * width, on);
+function drawLine(brush: Brush, columns: PaneColumns, color: string): void {
+  const { context, ratio, groups } = brush;
+  if (groups.size > 1) {
+    context.fillStyle = color;
+    drawDense(brush, columns);
+    return;
   }
+  context.beginPath();
+  tracePath(brush, columns);
   context.lineWidth = 1.5 * ratio;
-  context.lineJoin = 'round';
-  context.lineCap = 'round';
+  context.lineJoin = 'bevel'; // round joins cost twice as much, and nobody sees them
   context.strokeStyle = color;
   context.stroke();
-  context.lineCap = 'butt';
+}
+
+function tracePath({ context, view, groups, y }: Brush, { main, of }: PaneColumns): void {
+  // A column a group: they are wider than a pixel here.
+  let joined = false;
+  for (let t = groups.first; t < groups.end; t++) {
+    const value = main[t];
+    const known = !Number.isNaN(value);
+    const x = view.originX + (t + 0.5) * view.columnWidth;
+    if (known && joined && goesOn(of, groups, t)) context.lineTo(x, y(value));
+    else if (known) {
+      context.moveTo(x - 0.5, y(value)); // a lone value is a dot
+      context.lineTo(x, y(value));
+    }
+    joined = known;
+  }
+}
+
+/**
+ * The line as upright strokes, one a group, each from where the one before ended. Thousands of
+ * points on a thousand pixels are ten times dearer as a path, and look the same.
+ */
+function drawDense(brush: Brush, { main, of }: PaneColumns): void {
+  const { context, ratio, groups, y } = brush;
+  const thick = Math.max(1, Math.floor(1.25 * ratio));
+  const span: Span = { first: NaN, last: NaN, low: NaN, high: NaN };
+  let before = NaN;
+  for (let g = groups.first; g < groups.end; g++) {
+    if (!readSpan(span, main, g * groups.size, (g + 1) * groups.size)) {
+      before = NaN;
+      continue;
+    }
+    const joined = !Number.isNaN(before) && goesOn(of, groups, g);
+    const top = y(joined ? Math.max(span.high, before) : span.high);
+    const bottom = y(joined ? Math.min(span.low, before) : span.low);
+    const [left, right] = sides(brush, g, 0);
+    const from = Math.round(top - thick / 2);
+    context.fillRect(left, from, right - left, Math.max(thick, Math.round(bottom + thick / 2) - from));
+    before = span.last;
+  }
 }
 
 /** Left and right of a group, on whole pixels; neighbors share no pixel. */
@@ -218,39 +256,36 @@ function drawSteps(brush: Brush, column: Float64Array, colors: PaneColors): void
   const { context, ratio, groups, y } = brush;
   const zero = Math.round(y(0));
   const line = Math.max(1, Math.round(1.5 * ratio));
-  for (const [color, sign] of [[colors.up, 1], [colors.down, -1]] as const) {
-    const area = new Path2D();
-    const edge = new Path2D();
-    for (let g = groups.first; g < groups.end; g++) {
-      const value = farthest(column, g * groups.size, (g + 1) * groups.size);
-      if (!(value * sign > 0) && !(value === 0 && sign > 0)) continue;
-      const [left, right] = sides(brush, g, 0);
-      const at = Math.round(y(value));
-      area.rect(left, Math.min(zero, at), right - left, Math.abs(at - zero));
-      edge.rect(left, at - (sign > 0 ? 0 : line), right - left, line);
-    }
-    context.fillStyle = color;
+  const valueOf = (g: number): number => farthest(column, g * groups.size, (g + 1) * groups.size);
+  for (let g = groups.first; g < groups.end; g++) {
+    const value = valueOf(g);
+    if (Number.isNaN(value)) continue;
+    const from = g;
+    // A rate holds for hours: one rectangle for as long as it does.
+    while (g + 1 < groups.end && valueOf(g + 1) === value) g++;
+    const left = sides(brush, from, 0)[0];
+    const width = sides(brush, g, 0)[1] - left;
+    const at = Math.round(y(value));
+    context.fillStyle = value < 0 ? colors.down : colors.up;
     context.globalAlpha = 0.28;
-    context.fill(area);
+    context.fillRect(left, Math.min(zero, at), width, Math.abs(at - zero));
     context.globalAlpha = 1;
-    context.fill(edge);
+    context.fillRect(left, at - (value < 0 ? line : 0), width, line);
   }
 }
 
 /** Bars from zero upwards or downwards, at least a pixel high where the value is not 0. */
-function bars(brush: Brush, column: Float64Array, down: boolean, only: (group: number) => boolean): Path2D {
-  const { view, ratio, groups, y } = brush;
-  const path = new Path2D();
+function drawBars(brush: Brush, column: Float64Array, down: boolean, only?: (group: number) => boolean): void {
+  const { context, view, ratio, groups, y } = brush;
   const zero = Math.round(y(0));
   const gap = view.columnWidth * groups.size >= 4 * ratio ? Math.round(ratio) : 0;
   for (let g = groups.first; g < groups.end; g++) {
     const value = farthest(column, g * groups.size, (g + 1) * groups.size);
-    if (!(value > 0) || !only(g)) continue;
+    if (!(value > 0) || (only && !only(g))) continue;
     const [left, right] = sides(brush, g, gap);
     const height = Math.max(1, Math.abs(Math.round(y(down ? -value : value)) - zero));
-    path.rect(left, down ? zero : zero - height, right - left, height);
+    context.fillRect(left, down ? zero : zero - height, right - left, height);
   }
-  return path;
 }
 
 function drawVolume(brush: Brush, column: Float64Array, { candles }: HeatMatrix, colors: PaneColors): void {
@@ -261,9 +296,9 @@ function drawVolume(brush: Brush, column: Float64Array, { candles }: HeatMatrix,
   };
   context.globalAlpha = 0.62;
   context.fillStyle = colors.up;
-  context.fill(bars(brush, column, false, rising));
+  drawBars(brush, column, false, rising);
   context.fillStyle = colors.down;
-  context.fill(bars(brush, column, false, (g) => !rising(g)));
+  drawBars(brush, column, false, (g) => !rising(g));
   context.globalAlpha = 1;
 }
 
@@ -273,8 +308,8 @@ function drawMirror(brush: Brush, { main, down }: PaneColumns, colors: PaneColor
   context.fillStyle = colors.guide;
   context.fillRect(0, Math.round(y(0)), view.width, 1);
   context.fillStyle = colors.up;
-  context.fill(bars(brush, main, false, () => true));
+  drawBars(brush, main, false);
   if (!down) return;
   context.fillStyle = colors.down;
-  context.fill(bars(brush, down, true, () => true));
+  drawBars(brush, down, true);
 }

@@ -85,6 +85,7 @@ export class PaneStack implements PaneHost {
   /** Columns so far, dropped ones too. */
   private end = 0;
   private heights: readonly number[] = [];
+  private measuring = 0;
   private shares: readonly number[] = [];
   private readonly onCrosshair = (event: MouseEventParams): void => this.hover(event);
 
@@ -145,6 +146,7 @@ export class PaneStack implements PaneHost {
 
   dispose(): void {
     this.chart.unsubscribeCrosshairMove(this.onCrosshair);
+    window.cancelAnimationFrame(this.measuring);
     this.setKinds([], {});
   }
 
@@ -216,13 +218,19 @@ export class PaneStack implements PaneHost {
     const heights = this.chart.panes().map((pane) => pane.getHeight());
     if (heights.length === this.heights.length && heights.every((h, i) => h === this.heights[i])) return;
     this.heights = heights;
+    this.noteDrag();
+    window.cancelAnimationFrame(this.measuring);
+    this.measuring = window.requestAnimationFrame(() => this.tellPlaces());
+  }
+
+  /** Where the panes came to lie; the rows between them are not always whole pixels high. */
+  private tellPlaces(): void {
     const box = this.chart.chartElement().getBoundingClientRect().top;
     const places = this.panes.map(({ kind, series }, i) => {
       const row = series.getPane().getHTMLElement()?.getBoundingClientRect();
-      return { kind, top: row ? row.top - box : 0, height: heights[i + 1] };
+      return { kind, top: row ? row.top - box : 0, height: this.heights[i + 1] };
     });
     this.events.onPlaces(places);
-    this.noteDrag();
   }
 
   /** Only a drag changes the shares: a window which grows keeps them. */

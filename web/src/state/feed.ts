@@ -84,7 +84,7 @@ export class FeedStore {
   constructor(
     private readonly panel: Panel,
     /** Time travel: only what was known then [ms]; null is now. */
-    readonly asOfMs: ReadonlySignal<number | null> = signal(null),
+    readonly asOfMs: ReadonlySignal<number | null>,
   ) {
     this.filter = computed(() => {
       const { side, minUsd, hidden } = feedPrefs.value;

@@ -7,7 +7,7 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 
-import { zoneLabel } from '../engine/axis';
+import { formatTime, zoneLabel } from '../engine/axis';
 import { passes, type FeedRow } from '../engine/feed';
 import { WINDOWS, type Window } from '../engine/feedtotals';
 import { formatFullUsd, formatPrice, formatUsd, splitSymbol } from '../format';
@@ -38,7 +38,7 @@ const COMPLETENESS: Record<string, string> = {
 const CHART_BACK_MS = 100;
 
 function useStore(p: Panel): FeedStore {
-  const store = useMemo(() => new FeedStore(p), [p]);
+  const store = useMemo(() => new FeedStore(p, p.asOfMs), [p]);
   useEffect(() => store.start(), [store]);
   return store;
 }
@@ -98,6 +98,11 @@ function Grip() {
   );
 }
 
+function clock(timeMs: number, p: Panel): string {
+  const { zone } = p.query.value;
+  return `${formatTime(timeMs, zone, 'day')} ${formatTime(timeMs, zone, 'minute')}`;
+}
+
 function Head({ store }: { store: FeedStore }) {
   const p = usePanel();
   void store.revision.value;
@@ -109,7 +114,8 @@ function Head({ store }: { store: FeedStore }) {
       <span class="muted">{contract}</span>
       <ModeBadge />
       <span class="spacer" />
-      {store.feed.paused && <span class="feed-paused">paused</span>}
+      {store.asOfMs.value !== null && <span class="feed-paused">as of {clock(store.asOfMs.value, p)}</span>}
+      {store.feed.paused && store.asOfMs.value === null && <span class="feed-paused">paused</span>}
       <button
         type="button"
         class="icon feed-tall"

@@ -72,7 +72,7 @@ export function FeedEnd({ store, rows }: { store: FeedStore; rows: number }) {
     return (
       <>
         <Nothing store={store} />
-        {older && <div class="feed-end">{older}</div>}
+        {!busy && older && <div class="feed-end">{older}</div>}
       </>
     );
   }

@@ -206,7 +206,8 @@ export function FeedRows(props: { store: FeedStore; onShow: (row: FeedRow) => vo
   const zone = p.query.value.zone;
   const decimals = p.chart.value?.priceDecimals ?? 2;
   const large = store.largeUsd();
-  const when = whenOf(feedPrefs.value.age, p.mode.value === 'replay' ? (p.status.value?.data_ms ?? 0) : null, zone);
+  const played = p.mode.value === 'replay' ? (p.status.value?.data_ms ?? 0) : null;
+  const when = whenOf(feedPrefs.value.age, store.asOfMs.value ?? played, zone);
   return (
     <div class="feed-stage">
       <NewPill store={store} onGo={go} />
@@ -251,7 +252,7 @@ export function FeedRows(props: { store: FeedStore; onShow: (row: FeedRow) => vo
   );
 }
 
-/** How a row's time is told. Ages follow the clock, of a replay its own (`clockMs`). */
+/** How a row's time is told. Ages follow the clock; of a replay and of the past their own (`clockMs`). */
 function whenOf(age: boolean, clockMs: number | null, zone: Zone): (timeMs: number) => string {
   if (age) {
     const now = clockMs ?? nowMs.value;

@@ -99,6 +99,11 @@ function PaneLegend({ panes, place }: { panes: Subpanes; place: PanePlace }) {
   );
 }
 
+/** Widths of the reading with four prices and with the close alone, and what the first needs [CSS px]. */
+const TIP_WIDTH = 500;
+const TIP_NARROW = 250;
+const TIP_WIDE = 560;
+
 /** The pointer is on a sub-pane: the heat has a time to read there, and no price. */
 function TimeTip({ panes }: { panes: Subpanes }) {
   const p = usePanel();
@@ -111,10 +116,12 @@ function TimeTip({ panes }: { panes: Subpanes }) {
   const { open, high, low, close } = m.candles;
   const decimals = p.chart.value?.priceDecimals ?? 2;
   const width = p.chart.value?.paneSize().width ?? 0;
-  const side = hover.x > width / 2 ? { right: `calc(100% - ${hover.x - 10}px)` } : { left: `${hover.x + 10}px` };
+  const wide = width >= TIP_WIDE;
+  // Inside of the pane, also of a small one; what does not fit there is left out.
+  const left = Math.max(4, Math.min(hover.x + 10, width - (wide ? TIP_WIDTH : TIP_NARROW)));
   const cells = [['O', open], ['H', high], ['L', low], ['C', close]] as const;
   return (
-    <div class="tip pane-tip" data-testid="time-tip" style={{ ...side, bottom: `calc(100% - ${first.top - 6}px)` }}>
+    <div class="tip pane-tip" data-testid="time-tip" style={{ left: `${left}px`, bottom: `calc(100% - ${first.top - 6}px)` }}>
       <span class="tip-time">
         {formatTime(m.timeMs(hover.column), zone)}
         {zone === 'utc' ? ' UTC' : ''}
@@ -122,7 +129,7 @@ function TimeTip({ panes }: { panes: Subpanes }) {
       {m.isGap(hover.column) ? (
         <span class="note">no data in this step</span>
       ) : (
-        cells.map(([name, values]) => (
+        cells.slice(wide ? 0 : 3).map(([name, values]) => (
           <span key={name}>
             <i>{name}</i> {formatPrice(values[hover.column], decimals)}
           </span>
