@@ -24,6 +24,8 @@ export const playing = signal(false);
 export const speed = signal<Speed>(2);
 /** Windows on their way. */
 export const loading = signal(0);
+/** What followed the moment is shown, too. */
+export const revealed = signal(false);
 /** Why a moment cannot be shown. */
 export const trouble = signal<string | null>(null);
 
@@ -228,6 +230,7 @@ export function startReplay(): () => void {
   const follow = effect(() => {
     const atMs = choices.value.first.asOfMs;
     if (atMs === null) return;
+    revealed.value = false;
     for (const panel of panels.value) {
       // A moment needs the picture which is asked for, and the live one to tell how far it goes.
       void panel.wanted.value;
@@ -237,9 +240,17 @@ export function startReplay(): () => void {
       untracked(() => traveller.go(atMs));
     }
   });
-  const stops = [follow, play()];
+  const reveal = effect(() => {
+    const on = revealed.value;
+    for (const panel of panels.value) {
+      panel.past.value?.reveal(on);
+      untracked(() => panel.tapeRevision.value++);
+    }
+  });
+  const stops = [follow, reveal, play()];
   return () => {
     stops.forEach((stop) => stop());
+    revealed.value = false;
     travellers.forEach((traveller) => traveller.stop());
     playing.value = false;
     trouble.value = null;
