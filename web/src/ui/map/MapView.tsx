@@ -5,7 +5,7 @@
  * A chunk of its own; `ChartView` is what the same panel shows as a heatmap.
  */
 
-import { effect, untracked } from '@preact/signals';
+import { effect } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 
 import { BarChart } from '../../engine/barchart';
@@ -27,34 +27,23 @@ import { MapModel } from './model';
 import { barTheme } from './theme';
 import './map.css';
 
-const AsOf = lazy(() => import('../Scrubber').then((module) => module.AsOf));
-
+const AsOf = lazy(() => import('../Scrubber').then((part) => part.AsOf));
 const AGAIN_PX = 6;
 
-/** In time travel the map follows no faster than this. */
-const FOLLOW_MS = 600;
-
-/** Ask while the page is seen and the map is what it shows; in time travel the map as of then. */
+/** Ask while the page is seen and the map is what it shows. */
 function follow(m: MapModel, p: Panel): () => void {
-  let timer: number | null = null;
   const look = (): void => {
-    timer = null;
-    const picture = p.wanted.peek();
-    const asOfMs = p.asOfMs.peek();
-    const ready = p.query.peek().asOfMs === null || asOfMs !== null;
-    if (document.visibilityState === 'hidden' || !picture || !ready) m.poll.pause();
-    else m.poll.want(picture.instrument, parametersOf({ ...picture, as_of_ms: asOfMs }));
+    const picture = p.wanted.value;
+    if (document.visibilityState === 'hidden' || !picture) m.poll.pause();
+    else {
+      const { asOfMs } = p.query.value;
+      m.poll.want(picture.instrument, parametersOf(picture, asOfMs), asOfMs !== null);
+    }
   };
-  const stop = effect(() => {
-    void p.wanted.value;
-    void p.query.value.asOfMs;
-    if (p.asOfMs.value === null) untracked(look);
-    else timer ??= window.setTimeout(look, FOLLOW_MS);
-  });
+  const stop = effect(look);
   document.addEventListener('visibilitychange', look);
   return () => {
     stop();
-    if (timer !== null) window.clearTimeout(timer);
     document.removeEventListener('visibilitychange', look);
     m.poll.pause();
   };
@@ -140,8 +129,8 @@ export function MapView() {
         <div class="stage-badge">
           <ModeBadge />
         </div>
-        {p.asOfMs.value !== null && <AsOf />}
         {m.table.value && <MapTable m={m} />}
+        {p.query.value.asOfMs !== null && <AsOf />}
         <MapOverlay m={m} />
         <MapBanners m={m} />
         {!m.table.value && <MapReading m={m} />}
