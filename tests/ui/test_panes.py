@@ -1,8 +1,8 @@
 """Sub-panes under the heat: chosen, remembered, linked in time, honest about what is unknown."""
 
 import io
-import math
 import json
+import math
 import re
 from typing import Any
 
@@ -191,7 +191,7 @@ def test_the_heat_keeps_its_share_and_a_drag_is_remembered(page: Page, fake: Any
 
     # The chart lays the panes out over a few frames.
     kinds = list(enumerate(ALL.split(",")))
-    until(page, lambda: all(-1 <= apart(*one) <= 6 for one in kinds), "legends in place")
+    until(page, lambda: all(-4 <= apart(*one) <= 6 for one in kinds), "legends in place")
     rects = """() => ['.heat-canvas', '.chart table td canvas'].map((of) => {
         const { x, y, width, height } = document.querySelector(of).getBoundingClientRect();
         return [x, y, width, height];
