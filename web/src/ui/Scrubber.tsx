@@ -264,6 +264,7 @@ export function Scrubber() {
   useKeys();
   return (
     <section class="travel" aria-label="Time travel" aria-busy={loading.value > 0} data-testid="travel">
+      {loading.value > 0 && <div class="busy" role="progressbar" aria-label="Loading the past" />}
       {trouble.value && (
         <p class="travel-trouble" role="alert">
           {trouble.value}
