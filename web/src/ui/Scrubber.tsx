@@ -203,9 +203,11 @@ function GoTo() {
         onInput={(event) => setTyped(event.currentTarget.value)}
       />
       <span class="muted">{zoneLabel(zone, asOfMs ?? 0)}</span>
-      <button type="submit" class="button" disabled={typed === null}>
-        Go
-      </button>
+      {typed !== null && (
+        <button type="submit" class="button">
+          Go
+        </button>
+      )}
     </form>
   );
 }
