@@ -68,12 +68,12 @@ function Price() {
   );
 }
 
-function IconButton(props: { label: string; name: DialogName; children: preact.ComponentChildren }) {
+function IconButton(props: { label: string; name: DialogName; id?: string; children: preact.ComponentChildren }) {
   return (
     <button
       type="button"
       class="icon"
-      data-name={props.name}
+      data-name={props.id ?? props.name}
       aria-label={props.label}
       title={props.label}
       onClick={() => (dialog.value = props.name)}
@@ -148,6 +148,9 @@ export function Toolbar() {
           </button>
         )}
         <ThemeButton />
+        <IconButton label="All controls" name="controls" id="all">
+          <Sliders />
+        </IconButton>
         <IconButton label="Keys (?)" name="help">
           <Keyboard />
         </IconButton>
@@ -161,7 +164,8 @@ export function Toolbar() {
         {heat && <StepControl />}
         <ModelControl />
         <Filters />
-        <ModelLine />
+        {!heat && <ModelLine />}
+        <span class="spacer" />
         {heat && <SideControl short />}
         {heat && <RealisedToggle />}
         {heat && <ScaleControl />}
