@@ -179,10 +179,10 @@ def test_bars_are_split_as_chosen_and_back_undoes_it(page: Page, maps: Maps) -> 
     open_map(page)
     parts = page.locator(".part")
     expect(parts.locator("span")).to_have_text(["binance", "bybit"])
-    page.get_by_role("button", name="Leverage").click()
+    page.locator(".map-bar [data-value=tier]").click()
     expect(page).to_have_url(re.compile("by=tier"))
     expect(parts.locator("span")).to_have_text(["10x", "50x"])
-    page.get_by_role("button", name="Side", exact=True).click()
+    page.locator(".map-bar [data-value=side]").click()
     expect(parts.locator("span")).to_have_text(["modelled"])
     page.go_back()
     expect(parts.locator("span")).to_have_text(["10x", "50x"])
@@ -339,6 +339,23 @@ def test_png_says_what_it_shows(page: Page, maps: Maps) -> None:
     assert height > box["height"] + 100
 
 
+def test_map_of_the_past_says_so(
+    page: Page, maps: Maps, fake: Any, console: list[str]
+) -> None:
+    page.route("**/api/v1/heatmap?**", lambda route: route.fulfill(status=404, json={}))
+    at = (fake.now_ms() // 300_000 - 50) * 300_000
+    maps.now_ms = lambda: at
+    page.goto(f"/?view=map&at={at}&lev=L2,L4")
+    line = page.get_by_test_id("sentence-long")
+    expect(line).to_contain_text(
+        re.compile(r"modelled, leverage 10x, 50x only; as known on .* UTC\)"),
+        timeout=15_000,
+    )
+    assert f"as_of_ms={at}" in maps.asked[-1]
+    assert "tiers=10%2C50" in maps.asked[-1]
+    console.clear()
+
+
 SEEN = """(state) => {
   Object.defineProperty(document, 'visibilityState', { value: state, configurable: true });
   document.dispatchEvent(new Event('visibilitychange'));
@@ -412,7 +429,22 @@ def test_phone_shows_all_with_targets_for_fingers(
     expect(page.locator(".chart")).to_be_visible()
 
 
-def test_finger_chooses_a_price(browser: Any, base_url: str, maps: Maps) -> None:
+def pinch(page: Page, x: float, y: float, before: int, after: int) -> None:
+    """Move two fingers from `before` to `after` pixels apart, around a point."""
+    cdp = page.context.new_cdp_session(page)
+
+    def touch(kind: str, apart: float) -> None:
+        points = [{"x": x + k * apart / 2, "y": y, "id": i} for i, k in enumerate((-1, 1))]
+        fingers = [] if kind == "touchEnd" else points
+        cdp.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+
+    touch("touchStart", before)
+    for k in range(1, 6):
+        touch("touchMove", before + (after - before) * k / 5)
+    touch("touchEnd", after)
+
+
+def test_fingers_choose_and_zoom(browser: Any, base_url: str, maps: Maps) -> None:
     context = browser.new_context(
         base_url=base_url, viewport={"width": 390, "height": 780}, has_touch=True
     )
@@ -426,4 +458,10 @@ def test_finger_chooses_a_price(browser: Any, base_url: str, maps: Maps) -> None
     page.touchscreen.tap(box["x"] + 60, box["y"] + box["height"] / 2)
     expect(page).to_have_url(re.compile(r"px=8\d"))
     expect(page.get_by_test_id("map-reading")).to_be_visible()
+    whole = page.get_by_role("button", name="Whole map")
+    expect(whole).to_have_count(0)
+    chosen = page.url
+    pinch(page, box["x"] + 190, box["y"] + box["height"] / 2, 80, 240)
+    expect(whole).to_be_visible()
+    assert page.url == chosen
     context.close()
