@@ -328,6 +328,7 @@ def test_says_why_there_is_nothing(page: Page, fake: Any, tape: Tape) -> None:
     page.reload()
     expect(page.get_by_test_id("feed-none")).to_contain_text("does not publish")
     expect(page.get_by_test_id("feed-honesty")).to_contain_text("test publishes none")
+    expect(page.locator("[data-window='24h'] .long")).to_contain_text("–")
 
 
 def test_unreadable_history_is_said_and_tried_again(
@@ -482,11 +483,18 @@ def test_phone_has_it_below_the_chart(
     expect(page.get_by_test_id("pinned")).to_be_in_viewport()
 
 
-@pytest.mark.parametrize("width", [1440, 390])
-def test_axe_finds_nothing(page: Page, fake: Any, tape: Tape, width: int) -> None:
+@pytest.mark.parametrize(
+    ("width", "theme"), [(1440, "dark"), (1440, "light"), (390, "light")]
+)
+def test_axe_finds_nothing(
+    page: Page, fake: Any, tape: Tape, width: int, theme: str
+) -> None:
     if not AXE.is_file():
         pytest.skip("axe-core is not installed: python tools/web_build.py test")
     page.set_viewport_size({"width": width, "height": 844})
+    page.add_init_script(
+        f"localStorage.setItem('liqheat.prefs', '{{\"theme\":\"{theme}\"}}')"
+    )
     coin(fake, tape)
     fake.status["mode"] = "simulated"
     fake.flags = 2
