@@ -8,7 +8,6 @@ import { RANGES } from '../state/query';
 import { nextTheme } from '../state/theme';
 import { usePanel } from './context';
 import {
-  BandsToggle,
   LiveButton,
   LogPriceToggle,
   ModelControl,
@@ -22,13 +21,16 @@ import {
   ViewControl,
   ZoneToggle,
 } from './controls';
+import { Chevron, Columns, Info, Keyboard, Mark, Moon, Panes, Save, Sliders, Sun, System, Table, Whole } from './icons';
+import { toggleFullscreen } from './fullscreen';
 import { FeedButton } from './FeedPane';
-import { Chevron, Columns, Info, Keyboard, Mark, Moon, Panes, Sliders, Sun, System, Table } from './icons';
 import { ModeBadge } from './States';
 import { lazy } from './lazy';
 import { LinkChip } from './StatusBar';
 
-const Filters = lazy(() => import('./Filters').then((m) => m.Filters));
+const MadeOf = lazy(() => import('./Filters').then((m) => m.MadeOf));
+const LeverageButton = lazy(() => import('./Filters').then((m) => m.LeverageButton));
+const BandsToggle = lazy(() => import('./Filters').then((m) => m.BandsToggle));
 const SideControl = lazy(() => import('./Filters').then((m) => m.SideControl));
 
 function SymbolButton() {
@@ -107,6 +109,9 @@ export function Toolbar() {
         <SymbolButton />
         <Price />
         <ModeBadge />
+        <span class="made-of">
+          <MadeOf />
+        </span>
         <span class="spacer" />
         <LinkChip short />
         <span class="axes">
@@ -131,6 +136,21 @@ export function Toolbar() {
             <Table />
           </IconButton>
         )}
+        <IconButton label="Export: PNG, CSV, JSON (S saves)" name="export">
+          <Save />
+        </IconButton>
+        {document.fullscreenEnabled && (
+          <button
+            type="button"
+            class="icon"
+            data-name="fullscreen"
+            aria-label="Whole screen (X)"
+            title="Whole screen (X)"
+            onClick={toggleFullscreen}
+          >
+            <Whole />
+          </button>
+        )}
         <ThemeButton />
         <IconButton label="Keys (?)" name="help">
           <Keyboard />
@@ -144,7 +164,7 @@ export function Toolbar() {
         <RangeControl />
         {heat && <StepControl />}
         <ModelControl />
-        <Filters />
+        <LeverageButton />
         <ModelLine />
         {heat && <SideControl short />}
         {heat && <RealisedToggle />}
