@@ -105,7 +105,9 @@ export class PaneStack implements PaneHost {
     for (const pane of this.panes.slice(same)) this.chart.removeSeries(pane.series);
     this.panes = this.panes.slice(0, same);
     for (const kind of kinds.slice(same)) this.panes.push(this.add(kind));
-    this.setShares(sharesOf(kinds, remembered, this.totalHeight()));
+    // The box and not the panes in it: those may not have been laid out yet.
+    const height = this.chart.chartElement().parentElement?.clientHeight ?? 0;
+    this.setShares(sharesOf(kinds, remembered, height));
     this.heights = [];
     if (kinds.length === 0) this.events.onPlaces([]);
   }
@@ -200,10 +202,6 @@ export class PaneStack implements PaneHost {
     // A flat line lies in the middle.
     const spare = low === high ? Math.max(Math.abs(low) * 0.01, 5 * minMove) : 0;
     return { priceRange: { minValue: low - spare, maxValue: high + spare }, margins: MARGINS };
-  }
-
-  private totalHeight(): number {
-    return this.chart.panes().reduce((sum, pane) => sum + pane.getHeight(), 0);
   }
 
   private setShares(shares: readonly number[]): void {
