@@ -125,7 +125,7 @@ def test_slow_viewer_gets_a_snapshot(tmp_path) -> None:
             hub_viewer.write_to = None
             # The socket is not read and the writer is held up: frames pile up, bounded.
             for _ in range(push.MAX_WAITING + 20):
-                _channel(w).liquidated([])
+                _channel(w).send_status()
             assert len(hub_viewer.waiting) <= push.MAX_WAITING
             w.play(3)
             before = v.kinds.count("snapshot")

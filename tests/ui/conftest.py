@@ -429,6 +429,18 @@ def fake(page: Any) -> FakeServer:
     return server
 
 
+@pytest.fixture
+def fake_on() -> Callable[[Any], FakeServer]:
+    """For a test which opens a page of its own."""
+
+    def start(page: Any) -> FakeServer:
+        server = FakeServer(page)
+        server.start()
+        return server
+
+    return start
+
+
 @dataclass(frozen=True)
 class Wire:
     """The pretend market's numbers, for tests to aim at."""

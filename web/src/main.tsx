@@ -16,7 +16,6 @@ import { startPrefs } from './state/prefs';
 import { startQuery } from './state/query';
 import { startTheme } from './state/theme';
 import { App } from './ui/App';
-import { startKeys } from './ui/keys';
 import './style.css';
 import './panels.css';
 import './feedpane.css';
@@ -26,7 +25,7 @@ startPrefs();
 startTheme();
 startQuery();
 render(<App />, document.getElementById('app')!);
-startKeys();
+void import('./ui/keys').then(({ startKeys }) => startKeys());
 const bench = new URLSearchParams(window.location.search).get('bench');
 if (bench) void import('./bench').then(({ startBench }) => startBench(bench));
 else {

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -31,8 +32,9 @@ from liqheat.service.query import parse_query
 
 log = logging.getLogger("liqheat.push")
 
-#: Frames that may wait for one viewer.
-MAX_WAITING = 64
+#: Frames that may wait for one viewer, and besides frames of liquidations: a picture makes up
+#: for a lost change of one, but nothing for a lost row.
+MAX_WAITING, MAX_ROWS_WAITING = 64, 512
 #: A heartbeat and a status at least this often [s].
 BEAT_S = 5.0
 #: How often an instrument without data is tried again [s].
@@ -43,8 +45,10 @@ LINGER_S = 10.0
 BURST, RATE = 20, 2.0
 #: Sockets at once; viewers of one view share all work, but each costs memory.
 MAX_SOCKETS = 20_000
-#: Rows of a liquidations frame at most.
+#: Rows of a liquidations frame at most; more are several frames.
 MAX_ROWS = 500
+#: Told where rows were lost to a connection which is too slow even for them.
+MISSED = '{"type":"liquidations","rows":[],"missed":true}'
 
 Frame = bytes | str
 
@@ -54,6 +58,9 @@ class Viewer:
 
     def __init__(self) -> None:
         self.waiting: deque[Frame] = deque()
+        self.rows: deque[str] = deque()
+        #: Live rows wait for those of the window.
+        self.held = False
         self.wake = asyncio.Event()
         #: A snapshot must come before any other binary frame.
         self.behind = False
@@ -70,6 +77,26 @@ class Viewer:
             self.waiting.append(frame)
             self.wake.set()
 
+    def give_rows(self, frame: str) -> None:
+        """Queue a frame of liquidations; they are sent in order, behind a picture."""
+        if len(self.rows) >= MAX_ROWS_WAITING:
+            self.rows.clear()
+            self.rows.append(MISSED)
+        self.rows.append(frame)
+        self.wake.set()
+
+    def give_window(self, frames: Iterable[str]) -> None:
+        """Queue the frames of liquidations for which live ones were held."""
+        self.rows.extendleft(reversed(list(frames)))
+        self.held = False
+        self.wake.set()
+
+    def forget(self) -> None:
+        """Drop all that waits: it belongs to another subscription."""
+        self.waiting.clear()
+        self.rows.clear()
+        self.behind = self.held = False
+
     def restart(self) -> None:
         """Ask for a snapshot; pictures that wait are of no use any more."""
         self.waiting = deque(frame for frame in self.waiting if isinstance(frame, str))
@@ -81,9 +108,12 @@ class Viewer:
         while True:
             await self.wake.wait()
             self.wake.clear()
-            while self.waiting or self.behind:
+            while self.waiting or self.behind or (self.rows and not self.held):
                 if not self.behind:
-                    await _send(socket, self.waiting.popleft())
+                    if self.waiting:
+                        await _send(socket, self.waiting.popleft())
+                    if self.rows and not (self.behind or self.held):
+                        await _send(socket, self.rows.popleft())
                     continue
                 texts, self.behind = list(self.waiting), False
                 self.waiting.clear()
@@ -142,7 +172,9 @@ class Channel:
 
     def liquidated(self, rows: list[Liquidation]) -> None:
         """Send liquidations."""
-        self._give(liquidations_frame(rows))
+        for frame in liquidations_frames(rows):
+            for viewer in self.viewers:
+                viewer.give_rows(frame)
 
     def send_status(self) -> None:
         """Send the state of the view."""
@@ -224,8 +256,7 @@ class Hub:
     def leave(self, viewer: Viewer) -> None:
         """End a viewer's subscription; an empty channel is closed a little later."""
         channel, viewer.channel = viewer.channel, None
-        viewer.waiting.clear()
-        viewer.behind = False
+        viewer.forget()
         if channel is None:
             return
         channel.viewers.discard(viewer)
@@ -265,10 +296,11 @@ def encode_status(service: Service, query: Query, view: LiveView | None) -> str:
     return msgspec.json.encode(service.status(query, view)).decode()
 
 
-def liquidations_frame(rows: list[Liquidation]) -> str:
-    """Return the text frame of liquidations: as they happen; on subscribing, the window's."""
-    told = [liquidation_row(row) for row in rows[-MAX_ROWS:]]
-    return msgspec.json.encode({"type": "liquidations", "rows": told}).decode()
+def liquidations_frames(rows: Sequence[Liquidation]) -> Iterator[str]:
+    """Yield the text frames of liquidations: as they happen; on subscribing, the window's."""
+    for first in range(0, len(rows), MAX_ROWS):
+        told = [liquidation_row(row) for row in rows[first : first + MAX_ROWS]]
+        yield msgspec.json.encode({"type": "liquidations", "rows": told}).decode()
 
 
 class Session:
@@ -357,10 +389,15 @@ class Session:
                 return
             await asyncio.sleep(RETRY_S)
         view = self.viewer.channel.view if self.viewer.channel else None
-        if view is not None:
+        if view is None:
+            return
+        rows, self.viewer.held = [], True
+        try:
+            # No await before it takes what is live: what comes from here on is told.
             rows = await self.hub.service.liquidations(query, view.t0_ms)
-            if rows:
-                self.viewer.give(liquidations_frame(rows))
+        except LiqheatError as error:
+            self._error(error)
+        self.viewer.give_window(liquidations_frames(rows))
 
     def _error(self, error: Exception) -> None:
         problem = problem_of(error, "/ws")

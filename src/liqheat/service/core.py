@@ -273,8 +273,8 @@ class Service(Honesty):
             return
         if isinstance(event, Liquidation):
             market.taken += 1
-            if not market.views:
-                market.told = market.taken
+            if market.views:
+                market.fresh.append(event)
         self._schedule(event.instrument)
         coin = self.catalogue.coin_name(event.instrument)
         whole = self.markets.get(coin)
@@ -297,10 +297,7 @@ class Service(Honesty):
         loop = asyncio.get_running_loop()
         began = loop.time()
         market.pending = False
-        tape, names = market.tape, market.dirty or {name}
-        fresh = min(market.taken - market.told, len(tape.liquidations))
-        market.told = market.taken
-        rows = list(tape.liquidations)[len(tape.liquidations) - fresh :] + market.fresh
+        names, rows = market.dirty or {name}, market.fresh
         market.dirty, market.fresh = set(), []
         for watched in list(market.views.values()):
             try:

@@ -6,6 +6,7 @@ Also what the service knows of each instrument between a store and its viewers (
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -39,9 +40,9 @@ from liqheat.service.live import LiveView
 from liqheat.service.measured import kept_bytes, read_told
 from liqheat.service.picture import Delta
 from liqheat.service.query import Query
-from liqheat.service.recorded import Recording, liquidations_of
+from liqheat.service.recorded import Recording, liquidations_of, unheld
 from liqheat.service.series import Series, build_series
-from liqheat.service.tape import MAX_LIQUIDATIONS, Tape
+from liqheat.service.tape import Tape
 from liqheat.service.window import (
     Member,
     build_coin,
@@ -57,6 +58,8 @@ T = TypeVar("T")
 BUILD_THREADS = 2
 #: Heatmaps kept in memory [bytes].
 MAX_KEPT_BYTES = 256 << 20
+#: Liquidations of a window which are shown.
+MAX_SHOWN = 1_000
 
 
 class Listener(Protocol):
@@ -91,9 +94,8 @@ class Market:
         self.handle: asyncio.Handle | None = None
         self.pending = False
         self.next_flush = 0.0
-        self.told = 0  # liquidations handed to listeners
         self.taken = 0  # liquidations that came in
-        # Of a coin: its instruments with news, and their liquidations, since the last flush.
+        # Since the last flush: of a coin its instruments with news; liquidations to be told.
         self.dirty: set[str] = set()
         self.fresh: list[Liquidation] = []
 
@@ -272,40 +274,33 @@ class Maps:
     async def liquidations(self, query: Query, start_ms: int) -> list[Liquidation]:
         """Return stored and live liquidations since ``start_ms``, oldest first.
 
-        Of many stored ones the largest ``MAX_LIQUIDATIONS``: small ones would not be seen.
-        Those which listeners are about to be told are left out.
+        Those which came in by this moment, but for those which listeners are about to be told.
+        Of many the largest ``MAX_SHOWN``: small ones would not be seen.
         """
         coming = {id(row) for row in self.market(query.instrument).fresh}
+        known = [
+            (entry, [row for row in self._live(entry.name) if id(row) not in coming])
+            for entry in self.chosen(query)
+        ]
         found: list[Liquidation] = []
-        for entry in await self.members(query):
-            rows = await self._liquidations_of(entry, start_ms)
-            found += [row for row in rows if id(row) not in coming]
+        for entry, live in known:
+            work = functools.partial(_stored_and_live, entry, live, start_ms)
+            found += await self.in_thread(work)
         found.sort(key=lambda row: row.event_ms)
-        if len(found) > MAX_LIQUIDATIONS:
+        if len(found) > MAX_SHOWN:
             sizes = sorted(row.notional_usd for row in found)
-            found = [row for row in found if row.notional_usd >= sizes[-MAX_LIQUIDATIONS]]
+            found = [row for row in found if row.notional_usd >= sizes[-MAX_SHOWN]]
         return found
 
-    async def _liquidations_of(self, entry: Entry, start_ms: int) -> list[Liquidation]:
-        state = self.market(entry.name)
-        rows = list(state.tape.liquidations)
-        live = rows[: max(0, len(rows) - (state.taken - state.told))]
-        if "liquidations" not in entry.stored.spans:
-            return [row for row in live if row.event_ms >= start_ms]
-        until = rows[0].event_ms if rows else None
-        table = await self.in_thread(
-            lambda: entry.feed.store.read("liquidations", entry.name, start_ms, until)
-        )
-        largest = np.argsort(-table["notional_usd"].to_numpy())[:MAX_LIQUIDATIONS]
-        stored = liquidations_of(table.take(np.sort(largest)))
-        return [*stored, *(row for row in live if row.event_ms >= start_ms)]
+    def _live(self, name: str) -> tuple[Liquidation, ...]:
+        return tuple(self.market(name).tape.liquidations)
 
     def recording(self, entry: Entry) -> Recording:
         """Return what is recorded of an instrument, to be read in a thread."""
         source, tape = entry.source, self.market(entry.name).tape
         exchange = source.exchange if source else None
         return Recording(
-            entry.feed.store, entry.stored, tape.copy(), tuple(tape.liquidations),
+            entry.feed.store, entry.stored, tape.copy(), self._live(entry.name),
             source is not None, exchange.coverage.liquidations if exchange else None,
             tape.data_ms,
         )  # fmt: skip
@@ -364,6 +359,23 @@ class Maps:
             return Member(entry.stored.instrument, history, weights, told, heard)
 
         return load
+
+
+def _stored_and_live(
+    entry: Entry, live: Sequence[Liquidation], start_ms: int
+) -> list[Liquidation]:
+    """Return one instrument's liquidations, each once; of many stored ones the largest."""
+    span = entry.stored.spans.get("liquidations")
+    if span is None:
+        return [row for row in live if row.event_ms >= start_ms]
+    # What is stored only now is told to listeners. Rows of one millisecond may be in both.
+    until = span.end_ms if entry.source else None
+    if live:
+        until = live[0].event_ms + 1
+    table = entry.feed.store.read("liquidations", entry.name, start_ms, until)
+    largest = np.argsort(-table["notional_usd"].to_numpy())[:MAX_SHOWN]
+    stored = liquidations_of(table.take(np.sort(largest)))
+    return stored + unheld(live, stored, start_ms)
 
 
 def loaded(loads: Iterable[Callable[[], Member]]) -> list[Member]:

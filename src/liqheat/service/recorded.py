@@ -166,8 +166,7 @@ class Recording:
             return []
         since = min(row.event_ms for row in live)
         rows = liquidations_of(self.store.read("liquidations", self.name, since, end_ms))
-        held = {_key(row) for row in rows}
-        rows += [row for row in live if _key(row) not in held]
+        rows += unheld(live, rows, start_ms)
         return sorted(rows, key=lambda row: row.event_ms)
 
     def _covered(self, until_ms: int) -> tuple[tuple[int, int], ...]:
@@ -191,6 +190,14 @@ class Recording:
 
 def _key(row: Liquidation) -> tuple[object, ...]:
     return row.event_ms, row.position_side, row.price, row.qty
+
+
+def unheld(
+    live: Iterable[Liquidation], stored: Iterable[Liquidation], start_ms: int
+) -> list[Liquidation]:
+    """Return the live rows since ``start_ms`` which are not among stored ones."""
+    held = {_key(row) for row in stored}
+    return [row for row in live if row.event_ms >= start_ms and _key(row) not in held]
 
 
 def liquidations_of(table: pa.Table) -> list[Liquidation]:

@@ -14,7 +14,7 @@ from liqheat.service.measured import Heard
 from liqheat.store.views import MARK_READINGS_PER_BAR
 
 #: Closed bars, readings and liquidations that are kept.
-MAX_BARS, MAX_READINGS, MAX_LIQUIDATIONS = 4_096, 8_192, 1_000
+MAX_BARS, MAX_READINGS, MAX_LIQUIDATIONS = 4_096, 8_192, 4_096
 
 
 class Tape:

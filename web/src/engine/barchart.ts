@@ -75,6 +75,8 @@ export class BarChart {
     }
     this.watch = new ResizeObserver(() => this.draw());
     this.watch.observe(container);
+    // Printing has no turn of the event loop to wait for; the canvas goes with its container.
+    container.addEventListener('paper', () => this.paint());
     const { over } = this;
     // A finger may scroll the page up and down; along the price it is ours.
     over.style.touchAction = 'pan-y';

@@ -17,7 +17,8 @@ export type DialogName =
   | 'compare'
   | 'leverage'
   | 'exchanges'
-  | 'panes';
+  | 'panes'
+  | 'export';
 
 export const instruments = signal<readonly Instrument[] | null>(null);
 export const health = signal<Health | null>(null);

@@ -74,6 +74,8 @@ const KEYS: readonly (readonly [string, string])[] = [
   ['P', 'next palette'],
   ['I', 'panes under the heatmap: open interest, funding, volume …'],
   ['C', 'another panel beside this one'],
+  ['S', 'save the picture as PNG'],
+  ['X', 'the whole screen, and back'],
   ['W', 'time travel: the map as it was known'],
   ['Space', 'play and pause the past'],
   [', .', 'a column of the past back, on'],

@@ -3,6 +3,7 @@
 import '../aids.css';
 import { Compare } from './Compare';
 import { About, Help, Levels } from './Dialogs';
+import { Export } from './Export';
 import { ExchangeDialog } from './ExchangeDialog';
 import { Leverage } from './Leverage';
 import { PaneMenu } from './PaneMenu';
@@ -22,6 +23,7 @@ export function Overlays() {
       <Levels />
       <PaneMenu />
       <Compare />
+      <Export />
       <Leverage />
       <ExchangeDialog />
       <Help />

@@ -96,6 +96,9 @@ export function Sheet() {
         <button type="button" class="button" onClick={() => (dialog.value = 'compare')}>
           Compare
         </button>
+        <button type="button" class="button" onClick={() => (dialog.value = 'export')}>
+          Export
+        </button>
         <button type="button" class="button" onClick={() => (dialog.value = 'about')}>
           About
         </button>

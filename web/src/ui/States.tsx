@@ -7,8 +7,9 @@
 
 import { formatAge, formatStep } from '../format';
 import { formatTime } from '../engine/axis';
-import { dialog, instruments, nowMs } from '../state/page';
+import { nowMs } from '../state/page';
 import { usePanel } from './context';
+import { lazy } from './lazy';
 
 export function ModeBadge() {
   const p = usePanel();
@@ -54,13 +55,18 @@ export function Overlay() {
     case 'loading':
       return <Skeleton />;
     case 'empty':
-      return <Empty />;
+      return <Card of="empty" />;
     case 'error':
-      return <ErrorCard />;
+      return <Card of="error" />;
     default:
       return null;
   }
 }
+
+const loadCard = () => import('./Cards').then((m) => m.Card);
+/** Fetched with the page's other late parts: when it is needed, the server may be gone. */
+const Card = lazy(loadCard, Skeleton);
+window.addEventListener('load', () => window.setTimeout(() => void loadCard().catch(() => undefined), 500));
 
 function Skeleton() {
   const p = usePanel();
@@ -77,64 +83,6 @@ function Skeleton() {
           ? 'No connection to the server.'
           : `Loading ${p.symbol.value.split(':').pop() || 'instruments'} …`}
       </p>
-    </div>
-  );
-}
-
-function Progress() {
-  const p = usePanel();
-  const s = p.status.value;
-  if (!s || s.collecting_since_ms === null) return null;
-  return (
-    <p>
-      Collecting since {formatTime(s.collecting_since_ms, p.query.value.zone)}
-      {s.columns_wanted > 0 ? `, ${s.columns} of ${s.columns_wanted} columns` : ''}.
-    </p>
-  );
-}
-
-function Empty() {
-  const p = usePanel();
-  const none = instruments.value?.length === 0;
-  return (
-    <div class="overlay" data-testid="empty">
-      <div class="card">
-        <h2>{none ? 'No contracts yet' : `No data yet for ${p.symbol.value}`}</h2>
-        <Progress />
-        {p.status.value?.note && <p>{p.status.value.note}</p>}
-        <p class="muted">
-          {none
-            ? 'The server has no instruments. Start it with `liqheat up` to collect, with `liqheat up --offline` for a simulated market, or bring your own bars:'
-            : 'The picture appears by itself with the first completed step. To have history at once, bring your own bars:'}
-        </p>
-        <pre>liqheat import bars.parquet</pre>
-        {!none && (
-          <button type="button" class="button" onClick={() => (dialog.value = 'symbols')}>
-            Choose another contract
-          </button>
-        )}
-      </div>
-    </div>
-  );
-}
-
-function ErrorCard() {
-  const p = usePanel();
-  const failed = p.problem.value!;
-  return (
-    <div class="overlay" data-testid="error" role="alert">
-      <div class="card error">
-        <h2>{failed.title}</h2>
-        {failed.detail && <p>{failed.detail}</p>}
-        <p class="muted">
-          {failed.status > 0 ? `Status ${failed.status}` : 'No answer'}
-          {failed.field ? ` · field ${failed.field}` : ''}
-          {` · ${formatTime(nowMs.peek(), 'utc', 'second')} UTC`}
-        </p>
-        <button type="button" class="button primary" onClick={() => p.askAgain()}>
-          Try again
-        </button>
-      </div>
     </div>
   );
 }

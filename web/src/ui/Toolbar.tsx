@@ -22,8 +22,9 @@ import {
   ViewControl,
   ZoneToggle,
 } from './controls';
+import { Chevron, Columns, Info, Keyboard, Mark, Moon, Panes, Save, Sliders, Sun, System, Table, Whole } from './icons';
+import { toggleFullscreen } from './fullscreen';
 import { FeedButton } from './FeedPane';
-import { Chevron, Columns, Info, Keyboard, Mark, Moon, Panes, Sliders, Sun, System, Table } from './icons';
 import { ModeBadge } from './States';
 import { lazy } from './lazy';
 import { LinkChip } from './StatusBar';
@@ -130,6 +131,21 @@ export function Toolbar() {
           <IconButton label="Largest levels as a table (T)" name="levels">
             <Table />
           </IconButton>
+        )}
+        <IconButton label="Export: PNG, CSV, JSON (S saves)" name="export">
+          <Save />
+        </IconButton>
+        {document.fullscreenEnabled && (
+          <button
+            type="button"
+            class="icon"
+            data-name="fullscreen"
+            aria-label="Whole screen (X)"
+            title="Whole screen (X)"
+            onClick={toggleFullscreen}
+          >
+            <Whole />
+          </button>
         )}
         <ThemeButton />
         <IconButton label="Keys (?)" name="help">

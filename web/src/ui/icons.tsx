@@ -104,6 +104,18 @@ export const System = () => (
   </svg>
 );
 
+export const Save = () => (
+  <svg {...line}>
+    <path d="M8 2v7.5M5 6.7 8 9.7l3-3M2.5 10.5v3h11v-3" />
+  </svg>
+);
+
+export const Whole = () => (
+  <svg {...line}>
+    <path d="M2.5 6V2.5H6M10 2.5h3.5V6M13.5 10v3.5H10M6 13.5H2.5V10" />
+  </svg>
+);
+
 export const Close = () => (
   <svg {...line}>
     <path d="m4 4 8 8M12 4l-8 8" />

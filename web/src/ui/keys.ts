@@ -8,6 +8,7 @@ import { MODELS, SIDES, PALETTES, RANGES, type Query } from '../state/query';
 import { nextTheme } from '../state/theme';
 import { toggleTravel } from '../state/travel';
 import { announceCursor } from './announce';
+import { toggleFullscreen } from './fullscreen';
 import { moveLow } from './Legend';
 
 const THRESHOLD_STEP = 0.04;
@@ -84,6 +85,8 @@ const SINGLE: Record<string, Action> = {
   p: () => choose(nextPalette),
   i: () => (dialog.value = 'panes'),
   c: () => (dialog.value = 'compare'),
+  s: () => void import('./Export').then(({ saveNow }) => saveNow()),
+  x: toggleFullscreen,
   w: toggleTravel,
   '[': () => nudgeThreshold(-1),
   ']': () => nudgeThreshold(1),

@@ -4,10 +4,13 @@ import type { FunctionComponent } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 
 /**
- * A component out of a chunk of its own; nothing until it is there. A chunk which cannot be
+ * A component out of a chunk of its own; `Meanwhile`, or nothing, until it is there. A chunk which cannot be
  * fetched (the server was updated under an open page) says so instead of staying blank.
  */
-export function lazy<P extends object>(load: () => Promise<FunctionComponent<P>>): FunctionComponent<P> {
+export function lazy<P extends object>(
+  load: () => Promise<FunctionComponent<P>>,
+  Meanwhile?: FunctionComponent,
+): FunctionComponent<P> {
   let known: FunctionComponent<P> | null = null;
   return function Lazy(props: P) {
     const [Part, setPart] = useState<FunctionComponent<P> | null>(() => known);
@@ -20,6 +23,7 @@ export function lazy<P extends object>(load: () => Promise<FunctionComponent<P>>
       );
     }, []);
     if (failed) return <p role="alert">This part of the page could not be fetched. Reload the page.</p>;
-    return Part ? <Part {...props} /> : null;
+    if (Part) return <Part {...props} />;
+    return Meanwhile ? <Meanwhile /> : null;
   };
 }
