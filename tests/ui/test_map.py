@@ -179,10 +179,10 @@ def test_bars_are_split_as_chosen_and_back_undoes_it(page: Page, maps: Maps) -> 
     open_map(page)
     parts = page.locator(".part")
     expect(parts.locator("span")).to_have_text(["binance", "bybit"])
-    page.get_by_role("button", name="Leverage").click()
+    page.locator(".map-bar [data-value=tier]").click()
     expect(page).to_have_url(re.compile("by=tier"))
     expect(parts.locator("span")).to_have_text(["10x", "50x"])
-    page.get_by_role("button", name="Side", exact=True).click()
+    page.locator(".map-bar [data-value=side]").click()
     expect(parts.locator("span")).to_have_text(["modelled"])
     page.go_back()
     expect(parts.locator("span")).to_have_text(["10x", "50x"])
@@ -337,6 +337,23 @@ def test_png_says_what_it_shows(page: Page, maps: Maps) -> None:
     assert box
     assert width == round(box["width"])
     assert height > box["height"] + 100
+
+
+def test_map_of_the_past_says_so(
+    page: Page, maps: Maps, fake: Any, console: list[str]
+) -> None:
+    page.route("**/api/v1/heatmap?**", lambda route: route.fulfill(status=404, json={}))
+    at = (fake.now_ms() // 300_000 - 50) * 300_000
+    maps.now_ms = lambda: at
+    page.goto(f"/?view=map&at={at}&lev=L2,L4")
+    line = page.get_by_test_id("sentence-long")
+    expect(line).to_contain_text(
+        re.compile(r"modelled, leverage 10x, 50x only; as known on .* UTC\)"),
+        timeout=15_000,
+    )
+    assert f"as_of_ms={at}" in maps.asked[-1]
+    assert "tiers=10%2C50" in maps.asked[-1]
+    console.clear()
 
 
 SEEN = """(state) => {

@@ -239,7 +239,7 @@ def test_profile_is_split_by_exchange_and_by_leverage(
     tip = page.get_by_test_id("tooltip")
     expect(tip).to_contain_text("profile of the newest column")
     expect(tip.get_by_test_id("shares").locator("li")).to_have_count(2)
-    expect(tip).to_contain_text(re.compile("max pain of longs.*\\$10.0M"))
+    expect(tip).to_contain_text(re.compile("max pain.*\\$10.0M"))
     chooser.select_option("tier")
     expect(legend.locator("li")).to_have_text(["10x", "20–25x", "≥ 75x"])
     accessible(page)

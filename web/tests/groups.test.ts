@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 
 import { exchangeColors } from '../src/engine/groups';
-import { formatMixture, leveragesOf, parseMixture, switchTier, tierOf } from '../src/engine/tiers';
+import { formatMixture, parseMixture, switchTier } from '../src/engine/mixture';
+import { leveragesOf, tierOf } from '../src/engine/tiers';
 
 describe('tiers of leverage', () => {
   it('cover every leverage once', () => {

@@ -89,8 +89,24 @@ describe('asking for a map', () => {
     expect(asked.length).toBe(2);
   });
 
+  it('lets a question about the past be answered before the next', async () => {
+    const { poll, answers, asked, timers } = bench();
+    answers.push({ reply, etag: null }, { reply, etag: null });
+    poll.want('BTC', 'as_of_ms=1', true);
+    poll.want('BTC', 'as_of_ms=2', true);
+    poll.want('BTC', 'as_of_ms=3', true);
+    expect(asked.map(({ parameters }) => parameters)).toEqual(['as_of_ms=1']);
+    expect(asked[0].signal.aborted).toBe(false);
+    await settle();
+    expect(asked.map(({ parameters }) => parameters)).toEqual(['as_of_ms=1', 'as_of_ms=3']);
+    expect(poll.shown.value).toBe('as_of_ms=3');
+    // The past does not change: nothing is asked again.
+    expect(timers).toEqual([]);
+  });
+
   it('takes over what the picture asks, and the split by exchange', () => {
     const picture = { key: 'x', instrument: 'BTC', exchanges: null, model: 'auto', bins: 400 };
     expect(parametersOf(picture)).toBe('instrument=BTC&model=auto&bins=400&parts=exchange');
+    expect(parametersOf({ instrument: 'BTC' }, 5)).toBe('instrument=BTC&parts=exchange&as_of_ms=5');
   });
 });

@@ -7,6 +7,8 @@ import { mapReply } from './helpers';
 const map = toPriceMap(mapReply({ long: { 4: 30e6 }, short: { 15: 20e6 } }));
 const about: Circumstances = {
   name: 'BTC',
+  only: '',
+  past: false,
   decimals: 2,
   simulated: false,
   relative: false,
@@ -50,11 +52,22 @@ describe('quotation', () => {
     expect(quotation(map, 93, { ...about, simulated: true })).toMatch(/^SIMULATED MARKET: If /);
   });
 
+  it('says when it is of the past', () => {
+    const text = quotation(map, 93, { ...about, past: true, simulated: true });
+    expect(text).toMatch(/^SIMULATED MARKET, A MAP OF THE PAST: If /);
+    expect(text).toContain('(modelled; as known on Fri 20 Nov 2026 18:57 UTC');
+  });
+
   it('tells the measured share, the scale and an unknown age', () => {
     const partly = { ...about, measuredShare: { long: 0.314, short: 0 }, relative: true, ageMs: null };
     expect(qualifier('long', partly)).toBe(
       'modelled, 31 % of open interest measured, relative scale; age unknown',
     );
     expect(qualifier('short', partly)).toBe('modelled, relative scale; age unknown');
+  });
+
+  it('says what the sum leaves out', () => {
+    const some = { ...about, only: 'leverage 10x, 50x only' };
+    expect(qualifier('long', some)).toBe('modelled, leverage 10x, 50x only; data 12 s old');
   });
 });

@@ -240,10 +240,12 @@ function plate(
   const align = look.align ?? 'center';
   const wanted = align === 'center' ? x - width / 2 : align === 'right' ? x - width : x;
   const left = Math.max(box.left, Math.min(box.left + box.width - width, wanted));
+  pen.globalAlpha = look.fill === theme.background ? 0.8 : 1;
   pen.fillStyle = look.fill;
   pen.beginPath();
   pen.roundRect(left, y, width, 18, 3);
   pen.fill();
+  pen.globalAlpha = 1;
   pen.fillStyle = look.ink;
   pen.textAlign = 'left';
   pen.textBaseline = 'middle';

@@ -30,13 +30,17 @@ const BROWSER: Tools = {
   now: () => Date.now(),
 };
 
-/** The query of /map which belongs to a picture: what the socket is asked, by exchange too. */
-export function parametersOf(picture: object): string {
+/**
+ * The query of /map which belongs to a picture: what the socket is asked, by exchange too; of
+ * the past when a time is given.
+ */
+export function parametersOf(picture: object, asOfMs: number | null = null): string {
   const q = new URLSearchParams();
   for (const [name, value] of Object.entries(picture)) {
     if (name !== 'key' && value !== null && value !== undefined) q.set(name, String(value));
   }
   q.set('parts', 'exchange');
+  if (asOfMs !== null) q.set('as_of_ms', String(asOfMs));
   return q.toString();
 }
 
@@ -62,16 +66,20 @@ export class MapPoll {
 
   constructor(private readonly tools: Tools = BROWSER) {}
 
-  /** Ask for a map now and from time to time; of another instrument nothing is kept. */
-  want(instrument: string, parameters: string): void {
+  /**
+   * Ask for a map now and from time to time; of another instrument nothing is kept. `patient`
+   * lets a question on its way be answered first: a player would else never see one.
+   */
+  want(instrument: string, parameters: string, patient = false): void {
     if (this.wanted === parameters) return;
+    const later = patient && this.asking !== null && this.instrument === instrument;
     batch(() => {
       if (this.instrument !== instrument) [this.reply.value, this.shown.value] = [null, null];
       this.problem.value = null;
       this.busy.value = true;
     });
     [this.instrument, this.wanted, this.failures] = [instrument, parameters, 0];
-    void this.ask();
+    if (!later) void this.ask();
   }
 
   /** Stop asking: nobody looks. What is shown stays. */
@@ -105,6 +113,10 @@ export class MapPoll {
       if (asking.signal.aborted) return;
       this.fail(error);
     }
+    this.asking = null;
+    if (this.wanted !== wanted) return void this.ask();
+    // The past does not change.
+    if (this.failures === 0 && wanted.includes('as_of_ms=')) return;
     const wait = Math.min(LONGEST_MS, EVERY_MS * 2 ** Math.max(0, this.failures - 1));
     this.retryAtMs.value = this.tools.now() + wait;
     this.timer = this.tools.later(() => void this.ask(), wait);

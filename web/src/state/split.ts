@@ -2,7 +2,8 @@
  * Feeds the profile's split by tier or exchange: `/map` on the picture's own grid.
  *
  * Asked for while a split is chosen and the page is seen: at once, with every new column, and
- * every POLL_MS. The last answer stays until the next; one of another grid is not drawn.
+ * every POLL_MS. The last answer stays until the next; one of another grid is not drawn. In the
+ * past it is asked for once the shown moment rests, and is of that moment.
  */
 
 import { effect, type Signal } from '@preact/signals';
@@ -16,6 +17,7 @@ import type { Panel } from './panel';
 import { theme } from './theme';
 
 const POLL_MS = 5000;
+const REST_MS = 300;
 
 export interface SplitState {
   readonly kind: 'side' | 'asking' | 'shown' | 'failed';
@@ -32,8 +34,15 @@ class Poll {
     private readonly matrix: HeatMatrix,
     private readonly by: SplitBy,
     private readonly ground: Ground,
+    private readonly asOfMs: number | null,
     private readonly state: Signal<SplitState>,
   ) {}
+
+  /** Ask now, or in the past once the person stays there. */
+  start(): void {
+    if (this.asOfMs === null) void this.ask();
+    else this.timer = window.setTimeout(() => void this.ask(), REST_MS);
+  }
 
   stop(): void {
     this.stopped.abort();
@@ -49,7 +58,8 @@ class Poll {
     } catch {
       if (!signal.aborted) this.state.value = { kind: 'failed' };
     }
-    if (!signal.aborted) this.timer = window.setTimeout(() => void this.ask(), POLL_MS);
+    // The past does not change.
+    if (!signal.aborted && this.asOfMs === null) this.timer = window.setTimeout(() => void this.ask(), POLL_MS);
   }
 
   private async fetch(signal: AbortSignal): Promise<void> {
@@ -58,6 +68,7 @@ class Poll {
     q.set('price_min', String(matrix.edge(0)));
     q.set('price_max', String(matrix.edge(matrix.bins)));
     q.set('parts', 'exchange');
+    if (this.asOfMs !== null) q.set('as_of_ms', String(this.asOfMs));
     const answer = await fetchMap(q, this.etag, signal);
     if (answer === 'unchanged' || signal.aborted) return;
     this.etag = answer.etag;
@@ -82,12 +93,14 @@ export function startSplit(panel: Panel, state: Signal<SplitState>): () => void 
       state.value = { kind: 'side' };
       return;
     }
+    const asOfMs = panel.asOfMs.value;
+    if (asOfMs !== null) chart.setSplit(null);
     state.value = { kind: 'asking' };
-    const poll = new Poll(panel, matrix, by, theme.value, state);
-    void poll.ask();
+    const poll = new Poll(panel, matrix, by, theme.value, asOfMs, state);
+    poll.start();
     let { width } = matrix;
     const unhear = panel.onChange(() => {
-      if (matrix.width === width) return;
+      if (matrix.width === width || asOfMs !== null) return;
       ({ width } = matrix);
       void poll.ask();
     });

@@ -1,12 +1,13 @@
 /**
- * What of the map is drawn: one side, some tiers, another mixture, some exchanges. The toolbar
+ * What of the map is drawn, and on it: one side, some tiers, another mixture, bands. The toolbar
  * and the phone's sheet arrange them; a chunk of its own, the first picture comes before it.
  */
 
+import '../aids.css';
 import { dialog } from '../state/page';
 import { SIDES } from '../state/query';
 import { usePanel } from './context';
-import { Segments } from './controls';
+import { Segments, Toggle } from './controls';
 
 const SIDE_TITLE = {
   both: 'Longs and shorts',
@@ -39,7 +40,7 @@ export function SideControl({ short }: { short?: boolean }) {
 }
 
 /** Opens the tiers and the mixture; says when they are not the model's. */
-function LeverageButton() {
+export function LeverageButton() {
   const { tiers, mixture } = usePanel().query.value;
   const n = tiers === '' ? '' : ` · ${tiers.split(',').length} of 5`;
   return (
@@ -58,7 +59,7 @@ function LeverageButton() {
 }
 
 /** Stands beside the model while its mixture is not its own; one click takes it back. */
-function MixtureChip() {
+export function MixtureChip() {
   const p = usePanel();
   const { mixture } = p.query.value;
   if (mixture === '') return null;
@@ -75,7 +76,7 @@ function MixtureChip() {
   );
 }
 
-function ExchangesButton() {
+export function ExchangesButton() {
   const p = usePanel();
   if (!p.isCoin.value) return null;
   const held = (p.status.value?.exchanges ?? []).filter((row) => row.age_ms !== null);
@@ -90,18 +91,32 @@ function ExchangesButton() {
       title="Which exchanges are added up"
       onClick={() => (dialog.value = 'exchanges')}
     >
-      Exchanges · {shown.length === held.length ? `all ${held.length}` : `${shown.length} of ${held.length}`}
+      {shown.length === held.length ? `all ${held.length} exchanges` : `${shown.length} of ${held.length} exchanges`}
     </button>
   );
 }
 
-/** All but the side, which has a place of its own. */
-export function Filters() {
+export function BandsToggle() {
+  const p = usePanel();
+  const on = p.query.value.bands;
+  return (
+    <Toggle
+      on={on}
+      name="bands"
+      title="Lines at ±1, 2, 5 and 10 % from the last price (B)"
+      onToggle={() => p.set({ bands: !on }, 'push')}
+    >
+      ± %
+    </Toggle>
+  );
+}
+
+/** Beside the symbol: what the picture is made of. */
+export function MadeOf() {
   return (
     <>
-      <MixtureChip />
-      <LeverageButton />
       <ExchangesButton />
+      <MixtureChip />
     </>
   );
 }

@@ -4,7 +4,8 @@
  * Both change the subscription; the picture before stays until the new one is there.
  */
 
-import { TIER, TIERS, formatMixture, parseMixture, switchTier, type Mixture } from '../engine/tiers';
+import { formatMixture, parseMixture, switchTier, type Mixture } from '../engine/mixture';
+import { TIER, TIERS } from '../engine/tiers';
 import { usePanel } from './context';
 import { Dialog } from './Dialog';
 

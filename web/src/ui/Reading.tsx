@@ -159,7 +159,7 @@ export function ProfileReading({ profile, m, price }: { profile: Profile; m: Hea
       </div>
       {pain && (
         <div class="tip-way">
-          <span>max pain of {side}s</span>
+          <span>max pain</span>
           <b>
             {formatPrice(pain.price, p.chart.value?.priceDecimals ?? 2)} · {formatUsd(pain.usd)}
           </b>

@@ -5,7 +5,6 @@ import { toggleTravel } from '../state/travel';
 import { PaletteControl, ThemeControl } from './Colors';
 import { usePanel } from './context';
 import {
-  BandsToggle,
   LiveButton,
   LogPriceToggle,
   ModelControl,
@@ -19,7 +18,7 @@ import {
   ZoneToggle,
 } from './controls';
 import { Dialog } from './Dialog';
-import { Filters, SideControl } from './Filters';
+import { BandsToggle, LeverageButton, MadeOf, SideControl } from './Filters';
 import { Legend } from './Legend';
 import { PaneSwitches } from './PaneMenu';
 import { Exchanges } from './StatusBar';
@@ -72,7 +71,8 @@ export function Sheet() {
       <ModelControl />
       <ModelLine />
       <div class="row">
-        <Filters />
+        <LeverageButton />
+        <MadeOf />
       </div>
       <h3>Range{heat ? ' and step' : ''}</h3>
       <RangeControl />

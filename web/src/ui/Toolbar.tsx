@@ -8,7 +8,6 @@ import { RANGES } from '../state/query';
 import { nextTheme } from '../state/theme';
 import { usePanel } from './context';
 import {
-  BandsToggle,
   LiveButton,
   LogPriceToggle,
   ModelControl,
@@ -29,7 +28,9 @@ import { ModeBadge } from './States';
 import { lazy } from './lazy';
 import { LinkChip } from './StatusBar';
 
-const Filters = lazy(() => import('./Filters').then((m) => m.Filters));
+const MadeOf = lazy(() => import('./Filters').then((m) => m.MadeOf));
+const LeverageButton = lazy(() => import('./Filters').then((m) => m.LeverageButton));
+const BandsToggle = lazy(() => import('./Filters').then((m) => m.BandsToggle));
 const SideControl = lazy(() => import('./Filters').then((m) => m.SideControl));
 
 function SymbolButton() {
@@ -108,6 +109,9 @@ export function Toolbar() {
         <SymbolButton />
         <Price />
         <ModeBadge />
+        <span class="made-of">
+          <MadeOf />
+        </span>
         <span class="spacer" />
         <LinkChip short />
         <span class="axes">
@@ -160,7 +164,7 @@ export function Toolbar() {
         <RangeControl />
         {heat && <StepControl />}
         <ModelControl />
-        <Filters />
+        <LeverageButton />
         <ModelLine />
         {heat && <SideControl short />}
         {heat && <RealisedToggle />}

@@ -230,21 +230,6 @@ export function RealisedToggle() {
   );
 }
 
-export function BandsToggle() {
-  const p = usePanel();
-  const on = p.query.value.bands;
-  return (
-    <Toggle
-      on={on}
-      name="bands"
-      title="Lines at ±1, 2, 5 and 10 % from the last price (B)"
-      onToggle={() => p.set({ bands: !on }, 'push')}
-    >
-      ± %
-    </Toggle>
-  );
-}
-
 export function ZoneToggle() {
   const p = usePanel();
   const utc = p.query.value.zone === 'utc';

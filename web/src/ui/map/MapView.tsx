@@ -13,6 +13,7 @@ import { parametersOf } from '../../state/map';
 import { active, panels, type Panel } from '../../state/panel';
 import { lead, take } from '../../state/linked';
 import { usePanel } from '../context';
+import { lazy } from '../lazy';
 import { CAPTION } from '../StatusBar';
 import { ModeBadge } from '../States';
 import { Title } from '../Title';
@@ -26,6 +27,7 @@ import { MapModel } from './model';
 import { barTheme } from './theme';
 import './map.css';
 
+const AsOf = lazy(() => import('../Scrubber').then((part) => part.AsOf));
 const AGAIN_PX = 6;
 
 /** Ask while the page is seen and the map is what it shows. */
@@ -33,7 +35,10 @@ function follow(m: MapModel, p: Panel): () => void {
   const look = (): void => {
     const picture = p.wanted.value;
     if (document.visibilityState === 'hidden' || !picture) m.poll.pause();
-    else m.poll.want(picture.instrument, parametersOf(picture));
+    else {
+      const { asOfMs } = p.query.value;
+      m.poll.want(picture.instrument, parametersOf(picture, asOfMs), asOfMs !== null);
+    }
   };
   const stop = effect(look);
   document.addEventListener('visibilitychange', look);
@@ -125,6 +130,7 @@ export function MapView() {
           <ModeBadge />
         </div>
         {m.table.value && <MapTable m={m} />}
+        {p.query.value.asOfMs !== null && <AsOf />}
         <MapOverlay m={m} />
         <MapBanners m={m} />
         {!m.table.value && <MapReading m={m} />}

@@ -30,7 +30,7 @@ function actions(m: MapModel): Record<string, Action> {
 }
 
 /** Keys of the heatmap which mean nothing here. */
-const DEAF = ['r', 'p', 'b', 'i', '[', ']'];
+const DEAF = ['r', 'p', 'b', 'i', 'o', '[', ']'];
 
 /** Whether the key belongs to what has the focus: a field, a slider, a button. */
 function taken(event: KeyboardEvent): boolean {

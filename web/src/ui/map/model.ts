@@ -10,6 +10,7 @@ import { computed, signal, type ReadonlySignal } from '@preact/signals';
 import { priceDecimals } from '../../engine/axis';
 import type { BarChart } from '../../engine/barchart';
 import { partsOf, sideOf, toPriceMap, type Grouping, type Part, type PriceMap } from '../../engine/bars';
+import { TIER, TIERS } from '../../engine/groups';
 import { splitSymbol } from '../../format';
 import { MapPoll } from '../../state/map';
 import { nowMs } from '../../state/page';
@@ -58,11 +59,12 @@ export class MapModel {
     this.watermark = computed(() => {
       const kind = reply.value?.mode ?? panel.mode.value;
       if (kind === 'replay') return panel.recorded.value ? 'RECORDED' : 'REPLAY';
-      return kind === 'simulated' ? 'SIMULATED' : '';
+      if (kind === 'simulated') return 'SIMULATED';
+      return this.past ? 'THE PAST' : '';
     });
     this.ageMs = computed(() => this.age());
     this.stale = computed(() => {
-      const live = (reply.value?.mode ?? 'live') !== 'replay';
+      const live = (reply.value?.mode ?? 'live') !== 'replay' && !this.past;
       const unheard = this.poll.problem.value !== null && nowMs.value - this.poll.heardMs.value > STALE_MS;
       return live && reply.value !== null && (panel.stale.value || unheard);
     });
@@ -82,17 +84,35 @@ export class MapModel {
   private circumstances(): Circumstances {
     const reply = this.poll.reply.value;
     const { exchange, contract } = splitSymbol(this.panel.symbol.value);
-    const single = exchange !== '' && exchange !== 'simulated' && !this.panel.isCoin.value;
+    const single = exchange !== 'simulated' && !this.panel.isCoin.value;
+    // Of a coin all exchanges go without saying; a choice among them does not.
+    const houses = single ? exchange : this.panel.query.value.exchanges.replaceAll(',', ', ');
     return {
-      name: single ? `${contract} on ${exchange}` : contract,
+      name: houses === '' ? contract : `${contract} on ${houses}`,
+      only: this.only(),
       decimals: this.decimals.value,
       simulated: this.simulated.value,
       relative: reply?.quality.usd_scale === 'relative',
       measuredShare: { long: reply?.measured_share_long ?? 0, short: reply?.measured_share_short ?? 0 },
       ageMs: this.ageMs.value,
       asOfMs: reply?.as_of_ms ?? 0,
+      past: this.past,
       model: reply ? `${reply.model} ${reply.model_version}` : '',
     };
+  }
+
+  /** What was filtered out must be said beside a sum. */
+  private only(): string {
+    const { tiers, mixture } = this.panel.query.value;
+    const shown = TIERS.filter((tier) => tiers.split(',').includes(tier)).map((tier) => TIER[tier].text);
+    const some = shown.length > 0 && shown.length < TIERS.length ? `leverage ${shown.join(', ')} only` : '';
+    const own = mixture === '' ? '' : `own mixture of leverage ${mixture}`;
+    return [some, own].filter(Boolean).join(', ');
+  }
+
+  /** The map asked for is one of the past. */
+  get past(): boolean {
+    return this.panel.query.value.asOfMs !== null;
   }
 
   /** The price chosen to speak about. */

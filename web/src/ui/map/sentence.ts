@@ -14,6 +14,8 @@ import { formatAge, formatPercent, formatPrice, formatUsd } from '../../format';
 export interface Circumstances {
   /** "BTC", or "BTCUSDT on binance". */
   readonly name: string;
+  /** What the figures leave out: "leverage 10x, 50x only"; "" is nothing. */
+  readonly only: string;
   readonly decimals: number;
   readonly simulated: boolean;
   /** USD are not to scale yet. */
@@ -22,6 +24,8 @@ export interface Circumstances {
   readonly measuredShare: Readonly<Record<'long' | 'short', number>>;
   readonly ageMs: number | null;
   readonly asOfMs: number;
+  /** The map is one of the past, as it was known then. */
+  readonly past: boolean;
   readonly model: string;
 }
 
@@ -38,19 +42,22 @@ export function sentence(map: PriceMap, price: number, about: Circumstances): st
   );
 }
 
-/** "modelled, 31 % measured, relative scale; data 12 s old" */
+/** "modelled, 31 % of open interest measured, leverage 10x only, relative scale; data 12 s old" */
 export function qualifier(side: 'long' | 'short', about: Circumstances): string {
   const share = Math.round(about.measuredShare[side] * 100);
   const measured = share > 0 ? `, ${share} % of open interest measured` : '';
+  const only = about.only ? `, ${about.only}` : '';
   const scale = about.relative ? ', relative scale' : '';
-  const age = about.ageMs === null ? 'age unknown' : `data ${formatAge(about.ageMs)} old`;
-  return `modelled${measured}${scale}; ${age}`;
+  const known = about.ageMs === null ? 'age unknown' : `data ${formatAge(about.ageMs)} old`;
+  const age = about.past ? `as known on ${formatTime(about.asOfMs, 'utc')} UTC` : known;
+  return `modelled${measured}${only}${scale}; ${age}`;
 }
 
 /** What the button copies: sentence, what it rests on, and when. */
 export function quotation(map: PriceMap, price: number, about: Circumstances): string {
-  const mark = about.simulated ? 'SIMULATED MARKET: ' : '';
   const when = `${formatTime(about.asOfMs, 'utc')} UTC`;
+  const marks = [about.simulated ? 'SIMULATED MARKET' : '', about.past ? 'A MAP OF THE PAST' : ''].filter(Boolean);
+  const mark = marks.length > 0 ? `${marks.join(', ')}: ` : '';
   const side = sideOf(map, price);
   return `${mark}${sentence(map, price, about)} (${qualifier(side, about)}, model ${about.model}, as of ${when}).`;
 }
