@@ -429,7 +429,22 @@ def test_phone_shows_all_with_targets_for_fingers(
     expect(page.locator(".chart")).to_be_visible()
 
 
-def test_finger_chooses_a_price(browser: Any, base_url: str, maps: Maps) -> None:
+def pinch(page: Page, x: float, y: float, before: int, after: int) -> None:
+    """Move two fingers from `before` to `after` pixels apart, around a point."""
+    cdp = page.context.new_cdp_session(page)
+
+    def touch(kind: str, apart: float) -> None:
+        points = [{"x": x + k * apart / 2, "y": y, "id": i} for i, k in enumerate((-1, 1))]
+        fingers = [] if kind == "touchEnd" else points
+        cdp.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+
+    touch("touchStart", before)
+    for k in range(1, 6):
+        touch("touchMove", before + (after - before) * k / 5)
+    touch("touchEnd", after)
+
+
+def test_fingers_choose_and_zoom(browser: Any, base_url: str, maps: Maps) -> None:
     context = browser.new_context(
         base_url=base_url, viewport={"width": 390, "height": 780}, has_touch=True
     )
@@ -443,4 +458,10 @@ def test_finger_chooses_a_price(browser: Any, base_url: str, maps: Maps) -> None
     page.touchscreen.tap(box["x"] + 60, box["y"] + box["height"] / 2)
     expect(page).to_have_url(re.compile(r"px=8\d"))
     expect(page.get_by_test_id("map-reading")).to_be_visible()
+    whole = page.get_by_role("button", name="Whole map")
+    expect(whole).to_have_count(0)
+    chosen = page.url
+    pinch(page, box["x"] + 190, box["y"] + box["height"] / 2, 80, 240)
+    expect(whole).to_be_visible()
+    assert page.url == chosen
     context.close()
