@@ -10,7 +10,8 @@ import websockets
 
 from tests.integration.world import SYMBOL, World, run
 
-ROUTES = ("heatmap", "map", "column", "bars", "health", "instruments", "nothing", "%ff")
+ROUTES = ("heatmap", "map", "column", "bars", "series", "liquidations", "health", "instruments",
+          "nothing", "%ff")  # fmt: skip
 #: Query -> status on /api/v1/map.
 QUERIES: dict[str, int] = {
     "": 422, "instrument=": 404, "instrument=x": 404, "instrument=%ff": 404,
@@ -24,7 +25,9 @@ QUERIES: dict[str, int] = {
         "price_min=-1": 422, "price_min=1e-320": 422, "price_max=1e308": 422,
         "price_min=5&price_max=4": 422, "price_max=1e-9": 422, "leverage=": 422,
         "leverage=25:nan": 422, "leverage=1e-5:1": 422, "leverage=1e9:1": 422,
-        "leverage=25:.5,25:.5": 422, "as_of_ms=-1": 422, "as_of_ms=1e300": 422,
+        "leverage=25:.5,25:.5": 422, "tiers=": 422, "tiers=7": 422, "tiers=5,": 422,
+        "tiers=nan": 422, "tiers=1e400": 422, "tiers=" + "9" * 3000: 422, "tiers=%00": 422,
+        "as_of_ms=-1": 422, "as_of_ms=1e300": 422,
         "as_of_ms=0": 404, "modle=sharp": 400, "%ff=1": 400, "%0a=1": 400,
         "z" * 30_000 + "=1": 400,
         "&".join(f"a{n}=1" for n in range(3000)): 400,
@@ -129,6 +132,8 @@ MESSAGES: tuple[tuple[str | bytes, str], ...] = (
     (subscribe(bins=-(10**30)), "bins"), (subscribe(bins=True), "bins"),
     (subscribe(price_min=-1e308), "price_min"), (subscribe(price_max=1e308), "price_max"),
     (subscribe(leverage={"a": 1}), "leverage"), (subscribe(as_of_ms=0), "as_of_ms"),
+    (subscribe(tiers="7"), "tiers"), (subscribe(tiers=[5]), "tiers"),
+    (subscribe(tiers=""), "tiers"),
     (subscribe(foo=1), "foo"), (subscribe(exchanges="binance"), "exchanges"),
 )  # fmt: skip
 

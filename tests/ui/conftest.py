@@ -132,6 +132,15 @@ def console(page: Any) -> Iterator[list[str]]:
     assert seen == []
 
 
+def until(page: Any, true: Callable[[], object], what: str) -> None:
+    """Wait for something on our side of the wire; Playwright must go on meanwhile."""
+    for _ in range(150):
+        if true():
+            return
+        page.wait_for_timeout(100)
+    pytest.fail(f"not within 15 s: {what}")
+
+
 # ---- a pretend server behind the real page ----
 
 STEP_MS = 300_000

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+IMAGES = Path(__file__).parents[2] / "docs" / "img"
 AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
 
 # 100 bins of 0.4 % around 100: a wall of longs near 92, of shorts near 106.
@@ -322,6 +323,40 @@ def test_states_say_what_the_map_is(page: Page, maps: Maps, fake: Any) -> None:
     expect(page.get_by_test_id("map-empty")).to_contain_text("No levels in this map")
 
 
+def test_switching_back_shows_the_map_at_once(page: Page, maps: Maps) -> None:
+    open_map(page)
+    expect(page.get_by_test_id("sentence-long")).to_be_visible()
+    page.keyboard.press("v")
+    expect(page.locator(".chart")).to_be_visible()
+    maps.hold = True
+    page.keyboard.press("v")
+    expect(page.get_by_test_id("sentence-long")).to_be_visible()
+    expect(page.get_by_test_id("skeleton")).to_have_count(0)
+    # Of another instrument nothing is shown under the new name.
+    page.keyboard.press("/")
+    page.get_by_role("combobox", name="Search contracts").fill("eth")
+    page.keyboard.press("Enter")
+    expect(page.get_by_test_id("skeleton")).to_contain_text("ETHUSDT")
+
+
+def test_map_of_the_real_server(page: Page, request: pytest.FixtureRequest) -> None:
+    page.goto("/?view=map&by=tier")
+    fall = page.get_by_test_id("sentence-long")
+    expect(fall).to_contain_text(
+        re.compile(r"If \w+ falls to \$[\d,.]+ \(−[\d.]+ %\), about \$"), timeout=60_000
+    )
+    rise = page.get_by_test_id("sentence-short")
+    expect(rise).to_contain_text(re.compile(r"rises to \$[\d,.]+ \(\+"))
+    expect(page.locator(".map .watermark")).to_have_text("SIMULATED")
+    assert page.locator(".part").count() >= 4
+    assert int(page.locator(".bars").get_attribute("data-bars") or 0) > 50
+    if request.config.getoption("--update-screenshots"):
+        field = page.get_by_label("Price to speak about")
+        field.fill(str(round(float(field.input_value()) * 0.95)))
+        field.press("Enter")
+        page.screenshot(path=str(IMAGES / "map.png"))
+
+
 def test_png_says_what_it_shows(page: Page, maps: Maps) -> None:
     maps.change = {"mode": "simulated"}
     open_map(page, "&px=92")
@@ -399,7 +434,6 @@ def test_axe_finds_nothing(page: Page, maps: Maps, width: int) -> None:
     open_map(page, "&px=92")
     assert axe(page) == []
     page.keyboard.press("t")
-    expect(page.get_by_role("region", name="The largest bars")).to_be_visible()
     assert axe(page) == []
 
 
@@ -423,13 +457,27 @@ def test_phone_shows_all_with_targets_for_fingers(
     assert box
     assert box["height"] >= 240
     for name in ("sentence-long", "sentence-short"):
-        copy = page.get_by_test_id(name).get_by_role("button")
-        expect(copy).to_be_in_viewport(ratio=1)
+        expect(page.get_by_test_id(name).get_by_role("button")).to_be_in_viewport(ratio=1)
     page.locator("[data-name=view]").click()
     expect(page.locator(".chart")).to_be_visible()
 
 
-def test_finger_chooses_a_price(browser: Any, base_url: str, maps: Maps) -> None:
+def pinch(page: Page, x: float, y: float, before: int, after: int) -> None:
+    """Move two fingers from `before` to `after` pixels apart, around a point."""
+    cdp = page.context.new_cdp_session(page)
+
+    def touch(kind: str, apart: float) -> None:
+        points = [{"x": x + k * apart / 2, "y": y, "id": i} for i, k in enumerate((-1, 1))]
+        fingers = [] if kind == "touchEnd" else points
+        cdp.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+
+    touch("touchStart", before)
+    for k in range(1, 6):
+        touch("touchMove", before + (after - before) * k / 5)
+    touch("touchEnd", after)
+
+
+def test_fingers_choose_and_zoom(browser: Any, base_url: str, maps: Maps) -> None:
     context = browser.new_context(
         base_url=base_url, viewport={"width": 390, "height": 780}, has_touch=True
     )
@@ -443,4 +491,10 @@ def test_finger_chooses_a_price(browser: Any, base_url: str, maps: Maps) -> None
     page.touchscreen.tap(box["x"] + 60, box["y"] + box["height"] / 2)
     expect(page).to_have_url(re.compile(r"px=8\d"))
     expect(page.get_by_test_id("map-reading")).to_be_visible()
+    whole = page.get_by_role("button", name="Whole map")
+    expect(whole).to_have_count(0)
+    chosen = page.url
+    pinch(page, box["x"] + 190, box["y"] + box["height"] / 2, 80, 240)
+    expect(whole).to_be_visible()
+    assert page.url == chosen
     context.close()

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.ui.conftest import until
+
 BOTH = "/?s=test:BTCUSDT&n=2&s.2=test:ETHUSDT"
 
 
@@ -67,8 +69,8 @@ def test_panels_of_one_range_share_the_time_in_sight(two: Page):
     two.mouse.move(box["x"] + 300, box["y"] + 300)
     two.mouse.wheel(0, -600)
     two.mouse.move(5, 5)
-    two.wait_for_timeout(300)
-    assert panel(two, 2).locator(".chart").screenshot() != shot
+    chart = panel(two, 2).locator(".chart")
+    until(two, lambda: chart.screenshot() != shot, "the other panel moved too")
 
 
 def test_the_toolbar_acts_on_the_panel_touched_last(two: Page, fake: Any):

@@ -13,6 +13,21 @@ from tests.ui.test_states import y_of
 
 AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
 STEP_MS = 300_000
+PIXELS = """() => [...document.querySelectorAll('.chart canvas')]
+  .find((c) => c.width > 200 && c.height > 200).toDataURL()"""
+
+
+@pytest.fixture(autouse=True)
+def recorded(page: Page, fake: Any) -> None:
+    """Answer for the tape of a window as the server does."""
+
+    def answer(route: Any) -> None:
+        query = parse_qs(urlparse(route.request.url).query)
+        since, until = int(query["since_ms"][0]), int(query["until_ms"][0])
+        rows = [row for row in fake.liquidations if since <= row["event_ms"] < until]
+        route.fulfill(json={"rows": rows[::-1]})
+
+    page.route("**/api/v1/liquidations?**", answer)
 
 
 def open_page(page: Page, query: str = "") -> None:
@@ -157,6 +172,22 @@ def test_liquidations_appear_when_they_happened(page: Page, fake: Any, wire: Any
     assert sweep()
 
 
+def test_what_followed_is_shown_only_on_request(page: Page, fake: Any, wire: Any) -> None:
+    open_page(page)
+    enter(page)
+    followed = page.get_by_role("button", name="What followed")
+    expect(followed).to_have_attribute("aria-pressed", "false")
+    hidden = page.evaluate(PIXELS)
+    followed.click()
+    expect(followed).to_have_attribute("aria-pressed", "true")
+    page.wait_for_timeout(200)
+    assert page.evaluate(PIXELS) != hidden
+    # The readings stay those of the moment, and the next moment hides it again.
+    expect(page.locator(".price strong")).to_have_text("100.00")
+    page.keyboard.press(".")
+    expect(followed).to_have_attribute("aria-pressed", "false")
+
+
 def past_body(t0_ms: int, columns: int) -> bytes:
     """Return a binary heat body of empty columns at a price of 50."""
     head = struct.pack(
@@ -183,7 +214,6 @@ def test_an_older_moment_is_fetched_and_what_is_not_stored_is_said(
     now = fake.now_ms()
     start = now - 3 * 86_400_000
     page.route("**/api/v1/heatmap?**", heatmap)
-    page.route("**/api/v1/liquidations?**", lambda route: route.fulfill(json={"rows": []}))
     fake.instruments = [{
         "instrument": "test:BTCUSDT", "exchange": "test", "coin": "BTC", "kinds": ["bars"],
         "settlement": "linear", "tick_size": 0.01, "start_ms": start, "end_ms": now,

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.ui.conftest import until
+
 STAGE = ".stage"
 AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
 
@@ -115,8 +117,7 @@ def test_live_columns_append_without_a_new_snapshot(
 def test_hole_in_seq_asks_for_a_snapshot(page: Page, fake: Any, wire: Any) -> None:
     open_page(page)
     fake.send(wire.dense(2, 9, wire.columns))
-    page.wait_for_timeout(300)
-    assert len(fake.subscriptions) == 2
+    until(page, lambda: len(fake.subscriptions) == 2, "asked again")
     expect(page.get_by_test_id("link")).to_have_count(2)
 
 
@@ -190,6 +191,7 @@ def test_error_shows_its_detail_and_can_be_tried_again(page: Page, fake: Any) ->
 
 def test_unreadable_frame_is_a_banner_over_the_picture(page: Page, fake: Any) -> None:
     open_page(page)
+    fake.picture = False  # the whole picture which the page asks for would end the banner
     fake.send(b"\x07junk")
     expect(page.get_by_test_id("problem")).to_contain_text("unreadable")
     expect(page.locator(".stage canvas").first).to_be_visible()

@@ -182,7 +182,9 @@ def test_nothing_moves_for_who_wants_no_motion(page: Page, fake: Any) -> None:
 def test_paper_is_light_and_has_the_picture_with_its_caption(page: Page, fake: Any) -> None:
     open_page(page)
     page.locator("[data-name=about]").wait_for()
-    page.wait_for_timeout(300)  # the part which prints is fetched after the picture
+    page.locator(
+        "body[data-stamp]"
+    ).wait_for()  # the part which prints comes after the picture
     page.emulate_media(media="print")
     expect_ground(page, light=True)
     expect(page.locator(".controls")).to_be_hidden()
@@ -196,20 +198,27 @@ def test_paper_is_light_and_has_the_picture_with_its_caption(page: Page, fake: A
     expect(page.locator(".controls")).to_be_visible()
 
 
-def test_printing_takes_a_still_picture_in_light_colors(page: Page, fake: Any) -> None:
-    open_page(page)
+@pytest.mark.parametrize("renderer", ["canvas2d", "webgl2"])
+def test_printing_takes_a_still_picture_in_light_colors(
+    page: Page, fake: Any, renderer: str
+) -> None:
+    open_page(page, f"?renderer={renderer}")
+    expect(page.locator(".chart")).to_have_attribute("data-renderer", renderer)
     page.locator("[data-name=about]").wait_for()
-    page.wait_for_timeout(300)
+    page.locator("body[data-stamp]").wait_for()
     # Listeners run in the order they were added: this one sees what the page prepared.
     page.evaluate("""() => addEventListener('beforeprint', () => {
       const picture = document.querySelector('.stage .still');
-      const at = [picture.width * 0.3, picture.height * 0.5, 1, 1];
-      window.printed = [...picture.getContext('2d').getImageData(...at).data];
+      const at = (y) => [picture.width * 0.3, picture.height * y, 1, 1];
+      const read = (y) => [...picture.getContext('2d').getImageData(...at(y)).data];
+      window.printed = [read(0.5), read(0.15)];
     })""")
     pdf = page.pdf(prefer_css_page_size=True)
     assert pdf.count(b"/Type /Page\n") == 1
-    printed = page.evaluate("window.printed")
-    assert min(printed) > 200
+    ground, level = page.evaluate("window.printed")
+    assert min(ground) > 200
+    assert min(level[:3]) < 150
+    assert level[3] == 255
     expect(page.locator(".still")).to_have_count(0)
     expect_ground(page, light=False)
 

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -203,9 +202,7 @@ def test_help_imports_nothing_heavy() -> None:
         "finally: print([m for m in ('numpy', 'numba', 'pyarrow', 'litestar', 'rich')"
         " if m in sys.modules])"
     )
-    began = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "[]"
-    assert time.perf_counter() - began < 5

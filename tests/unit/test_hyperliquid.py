@@ -369,10 +369,10 @@ def test_a_frame_of_177_kb_is_told_apart_at_once(shared_data, exchange):
     frame = (
         shared_data / "frames" / "nautilus_hl_ws_all_dexs_asset_ctxs.json"
     ).read_bytes()
-    start = time.perf_counter()
+    start = time.process_time()  # other work on the machine does not count
     with pytest.raises(BadFrameError, match="allDexsAssetCtxs") as caught:
         decoded(exchange, frame)
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
     assert len(str(caught.value)) < 1_000
 
 

@@ -65,6 +65,25 @@ describe('header', () => {
     expect(() => readHeader(bytes)).toThrow(WireError);
   });
 
+  it.each([
+    ['price', 32, NaN],
+    ['price', 40, 0],
+    ['price', 40, NaN],
+  ])('refuses a grid without %s (f64 at %i = %f)', (said, at, value) => {
+    const bytes = fixtureBytes().slice();
+    new DataView(bytes.buffer).setFloat64(at, value, true);
+    expect(() => readHeader(bytes)).toThrow(said);
+  });
+
+  it('refuses values without a range, and steps without length', () => {
+    const values = fixtureBytes().slice();
+    new DataView(values.buffer).setFloat32(48, NaN, true);
+    expect(() => readHeader(values)).toThrow('values from NaN');
+    const step = fixtureBytes().slice();
+    new DataView(step.buffer).setBigInt64(24, 0n, true);
+    expect(() => readHeader(step)).toThrow('step of 0 ms');
+  });
+
   it('refuses a short one', () => {
     expect(() => readHeader(fixtureBytes().subarray(0, 63))).toThrow(WireError);
   });

@@ -115,9 +115,9 @@ class World {
   }
 }
 
-/** Let the frame queue (gunzip included) run dry. */
+/** Let the frame queue (gunzip included) run dry, however long that takes. */
 async function drain(): Promise<void> {
-  for (let i = 0; i < 20; i++) await new Promise((done) => setTimeout(done, 1));
+  await (link as unknown as { queue: Promise<void> }).queue;
 }
 
 let world: World;
@@ -195,6 +195,29 @@ describe('link', () => {
     await drain();
     expect(world.problems).toHaveLength(2);
     expect(world.columns).toEqual([11]);
+  });
+
+  it('asks for a whole picture after something unreadable, ever more slowly', async () => {
+    await goLive();
+    world.socket.say(frame(7, 0));
+    world.socket.say(frame(7, 0));
+    await drain();
+    expect(world.subscriptions()).toBe(1);
+    world.pass(500);
+    expect(world.subscriptions()).toBe(2);
+    for (const wait of [1000, 2000, 4000]) {
+      world.socket.say(frame(1, 11, new Uint8Array([1, 2, 3])));
+      await drain();
+      world.pass(wait - 1);
+      const before = world.subscriptions();
+      world.pass(1);
+      expect(world.subscriptions()).toBe(before + 1);
+    }
+    world.socket.say(snapshot(20));
+    world.socket.say(frame(7, 0));
+    await drain();
+    world.pass(500);
+    expect(world.subscriptions()).toBe(6);
   });
 
   it('reconnects after silence, with growing waits', async () => {

@@ -62,7 +62,7 @@ export class BarChart {
   private decimals = 2;
   private cursor: number | null = null;
   private chosen: number | null = null;
-  private pressed: { x: number; moved: boolean } | null = null;
+  private pressed: { x: number; moved: boolean; pinched: boolean } | null = null;
   private frame = 0;
 
   constructor(
@@ -150,9 +150,9 @@ export class BarChart {
 
   /** Show `factor` times as much price, about a price (the cursor, else the price now). */
   zoom(factor: number, about?: number): void {
-    const view = this.scene?.view;
-    if (!view) return;
-    const center = about ?? this.cursor ?? this.scene!.map.lastPrice;
+    if (!this.scene) return;
+    const { view } = this;
+    const center = about ?? this.cursor ?? this.scene.map.lastPrice;
     const inside = center > view.from && center < view.to ? center : Math.sqrt(view.from * view.to);
     this.show(inside - (inside - view.from) * factor, inside + (view.to - inside) * factor);
   }
@@ -187,6 +187,12 @@ export class BarChart {
     return [edges[0], edges[edges.length - 1]];
   }
 
+  /** What will be seen: the scene's view may be a frame old. */
+  private get view(): PriceView {
+    const [from, to] = this.ends;
+    return { ...this.scene!.view, from, to, ...this.span };
+  }
+
   private show(from: number, to: number): void {
     const [low, high] = this.ends;
     const span = Math.max(LEAST_SPAN * (high - low), Math.min(high - low, to - from));
@@ -197,7 +203,7 @@ export class BarChart {
   }
 
   private reveal(price: number): void {
-    const { from, to } = this.scene!.view;
+    const { from, to } = this.view;
     if (price >= from && price <= to) return;
     const shift = price < from ? price - from : price - to;
     this.show(from + shift * 1.1, to + shift * 1.1);
@@ -282,14 +288,15 @@ export class BarChart {
     const { scene } = this;
     if (!scene) return null;
     const x = event.offsetX - scene.box.left;
-    return x < 0 || x > scene.box.width ? null : priceAt(scene.view, x);
+    return x < 0 || x > scene.box.width ? null : priceAt(this.view, x);
   }
 
   private down(event: PointerEvent): void {
     if (event.button !== 0) return;
     this.over.setPointerCapture(event.pointerId);
     this.touches.set(event.pointerId, { x: event.offsetX, y: event.offsetY });
-    this.pressed = { x: event.offsetX, moved: this.touches.size > 1 };
+    const pinched = this.touches.size > 1;
+    this.pressed = { x: event.offsetX, moved: pinched, pinched };
     if (event.pointerType !== 'mouse' && this.touches.size === 1) this.point(this.priceUnder(event));
   }
 
@@ -303,21 +310,22 @@ export class BarChart {
   }
 
   private up(event: PointerEvent): void {
-    const click = this.pressed && !this.pressed.moved && event.type === 'pointerup';
+    const { pressed } = this;
+    const mouse = event.pointerType === 'mouse';
     this.touches.delete(event.pointerId);
     if (this.touches.size === 0) this.pressed = null;
     const price = this.priceUnder(event);
     // A finger leaves nothing to hover: where it was lifted is what it chose.
-    const finger = event.pointerType !== 'mouse' && this.touches.size === 0 && event.type === 'pointerup';
-    if ((click || finger) && price !== null) this.events.onChoose(price);
-    if (event.pointerType !== 'mouse') this.point(null);
+    const chose = pressed && !(mouse ? pressed.moved : pressed.pinched) && event.type === 'pointerup';
+    if (chose && price !== null) this.events.onChoose(price);
+    if (!mouse) this.point(null);
   }
 
   private pan(fromX: number, toX: number): void {
-    const { scene } = this;
-    if (!scene) return;
-    const { view, box } = scene;
-    const shift = priceAt(view, fromX - box.left) - priceAt(view, toX - box.left);
+    if (!this.scene) return;
+    const { view } = this;
+    const { left } = this.scene.box;
+    const shift = priceAt(view, fromX - left) - priceAt(view, toX - left);
     this.show(view.from + shift, view.to + shift);
   }
 
@@ -327,15 +335,17 @@ export class BarChart {
     if (!scene || !other) return;
     const before = Math.max(20, Math.abs(touch.x - other.x));
     const after = Math.max(20, Math.abs(event.offsetX - other.x));
-    const about = priceAt(scene.view, (touch.x + other.x) / 2 - scene.box.left);
-    this.zoom(before / after, about);
+    const middle = (touch.x + other.x) / 2;
+    this.zoom(before / after, priceAt(this.view, middle - scene.box.left));
+    this.pan(middle, (event.offsetX + other.x) / 2);
   }
 
   private wheel(event: WheelEvent): void {
     const about = this.priceUnder(event);
     if (about === null) return;
     event.preventDefault();
-    const { view, box } = this.scene!;
+    const { view } = this;
+    const { box } = this.scene!;
     const across = event.shiftKey ? event.deltaY : event.deltaX;
     if (Math.abs(across) > Math.abs(event.shiftKey ? 0 : event.deltaY)) {
       this.show(priceAt(view, across), priceAt(view, box.width + across));

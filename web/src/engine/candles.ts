@@ -1,9 +1,7 @@
 /**
  * The candles of a matrix in the chart library: bar i of the chart is column i, always.
  *
- * A step without data is a whitespace bar. In time travel the columns which are not known yet
- * have their place on the time axis as well; a second series without a candle holds it, so
- * that candles come and go at the end of the first like live ones.
+ * A step without data is a whitespace bar.
  */
 
 import {
@@ -41,7 +39,8 @@ export function barTime(matrix: HeatMatrix, column: number): UTCTimestamp {
   return (matrix.timeMs(column) / 1000) as UTCTimestamp;
 }
 
-function bar(matrix: HeatMatrix, t: number): CandlestickData | WhitespaceData {
+/** The candle of a column; its time alone where the step has no data. */
+export function barOf(matrix: HeatMatrix, t: number): CandlestickData | WhitespaceData {
   const time = barTime(matrix, t);
   if (matrix.isGap(t)) return { time };
   const c = matrix.candles;
@@ -50,39 +49,30 @@ function bar(matrix: HeatMatrix, t: number): CandlestickData | WhitespaceData {
 
 export class CandleBars {
   readonly series: ISeriesApi<'Candlestick'>;
-  private readonly axis: ISeriesApi<'Candlestick'>;
-  private axisEmpty = true;
 
   constructor(chart: IChartApi, options: CandlestickSeriesPartialOptions) {
     this.series = chart.addSeries(CandlestickSeries, {
       priceLineStyle: LineStyle.Dotted,
       ...options,
     });
-    this.axis = chart.addSeries(CandlestickSeries, { lastValueVisible: false, priceLineVisible: false });
   }
 
   set(matrix: HeatMatrix | null): void {
     const bars: (CandlestickData | WhitespaceData)[] = [];
-    for (let t = 0; matrix && t < matrix.width; t++) bars.push(bar(matrix, t));
+    for (let t = 0; matrix && t < matrix.width; t++) bars.push(barOf(matrix, t));
     this.series.setData(bars);
-    if (this.axisEmpty && !matrix?.ahead) return;
-    const times: WhitespaceData[] = [];
-    const end = matrix?.ahead ? matrix.width + matrix.ahead : 0;
-    for (let t = 0; matrix && t < end; t++) times.push({ time: barTime(matrix, t) });
-    this.axis.setData(times);
-    this.axisEmpty = times.length === 0;
   }
 
   /** Column t was appended or rewritten. */
   update(matrix: HeatMatrix, t: number): void {
     // The library refuses to change an older candle while several are drawn as one.
     if (t < matrix.width - 1) this.set(matrix);
-    else this.series.update(bar(matrix, t));
+    else this.series.update(barOf(matrix, t));
   }
 
   /** Columns at the end came or went. */
   move(matrix: HeatMatrix, { first, last }: Moved): void {
-    if (last < matrix.width) for (let t = first; t <= last; t++) this.series.update(bar(matrix, t));
+    if (last < matrix.width) for (let t = first; t <= last; t++) this.series.update(barOf(matrix, t));
     else this.drop(barTime(matrix, first));
   }
 

@@ -159,6 +159,7 @@ export class HeatChart {
 
   /** Other colors for all that is not heat; the heat's are in the table. */
   setTheme(theme: ChartTheme): void {
+    if (theme === this.theme) return; // asked at each step of the threshold
     this.theme = theme;
     this.chart.applyOptions(colorOptions(this.theme));
     this.series.applyOptions(candleColors(this.theme));

@@ -9,10 +9,7 @@ import type { MaxPain } from './maxpain';
 import { NO_PAIN, buildProfile, type Profile } from './profile';
 import { drawProfile, type ProfileStyle } from './strip';
 import { groupOf, type Bubble, type Tape } from './tape';
-import { FONT, type ChartTheme } from './theme';
-
-/** Width of what is not known from which it is named [CSS px]. */
-const UNKNOWN_LEAST = 110;
+import type { ChartTheme } from './theme';
 
 /** Heat under the candles; steps without data are hatched. */
 export class HeatLayer extends Layer {
@@ -37,25 +34,7 @@ export class HeatLayer extends Layer {
     if (!view || !this.matrix) return;
     this.renderer.draw(scope.context, view);
     this.shadeGaps(scope.context, view, this.matrix);
-    this.shadeAhead(scope.context, view, this.matrix);
     this.onPaint();
-  }
-
-  /** Time travel: what is not known yet is hatched, behind a line at the moment shown. */
-  private shadeAhead(context: CanvasRenderingContext2D, view: HeatView, matrix: HeatMatrix): void {
-    if (matrix.ahead === 0) return;
-    const left = Math.round(view.originX + matrix.width * view.columnWidth);
-    const right = view.originX + (matrix.width + matrix.ahead) * view.columnWidth;
-    if (right <= 0 || left >= view.width) return;
-    context.fillStyle = this.pattern(context);
-    context.fillRect(Math.max(0, left), 0, Math.min(right, view.width) - Math.max(0, left), view.height);
-    context.fillStyle = this.theme().asOf;
-    context.fillRect(left, 0, Math.max(1, Math.round(1.5 * view.ratioX)), view.height);
-    if (Math.min(right, view.width) - left < UNKNOWN_LEAST * view.ratioX) return;
-    context.font = `${11 * view.ratioX}px ${FONT}`;
-    context.textBaseline = 'alphabetic';
-    context.textAlign = 'left';
-    context.fillText('not yet known', left + 10 * view.ratioX, view.height - 12 * view.ratioY);
   }
 
   private shadeGaps(context: CanvasRenderingContext2D, view: HeatView, matrix: HeatMatrix): void {

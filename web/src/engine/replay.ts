@@ -96,6 +96,15 @@ export class Replay {
     return this.known.at(this.shown.width);
   }
 
+  /**
+   * What followed, for who asks to see it: the whole window. Its liquidations are in `tape`
+   * until it is hidden again, or another moment is shown.
+   */
+  reveal(on: boolean): HeatMatrix | null {
+    this.tape.untilMs = on ? Infinity : this.asOfMs;
+    return on ? this.whole : null;
+  }
+
   /** The last column which had ended by a time; the first, or the last, where there is none. */
   columnAt(timeMs: number): number {
     return this.clamp(this.whole.columnOf(timeMs) - 1);

@@ -98,13 +98,13 @@ const LIGHT: ChartTheme = {
   asOf: '#6d28d9',
 };
 
-const ON_GREYS: Record<Theme, CandleColors> = {
-  dark: { up: '#2fd6b4', down: '#ff5c8f', upBody: '#2fd6b4' },
-  light: { up: '#00796b', down: '#e6005c', upBody: '#ffffff' },
+const THEMES: Record<Theme, ChartTheme> = { dark: DARK, light: LIGHT };
+const ON_GREYS: Record<Theme, ChartTheme> = {
+  dark: { ...DARK, candles: { up: '#2fd6b4', down: '#ff5c8f', upBody: '#2fd6b4' } },
+  light: { ...LIGHT, candles: { up: '#00796b', down: '#e6005c', upBody: '#ffffff' } },
 };
 
 /** The colors of a theme; the palette of the heat decides which candles are seen on it. */
 export function chartTheme(theme: Theme, palette: PaletteName): ChartTheme {
-  const base = theme === 'light' ? LIGHT : DARK;
-  return palette === 'greys' ? { ...base, candles: ON_GREYS[theme] } : base;
+  return (palette === 'greys' ? ON_GREYS : THEMES)[theme];
 }

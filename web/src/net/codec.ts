@@ -104,7 +104,7 @@ export function readHeader(bytes: Uint8Array): Header {
   if (columns > MAX_COLUMNS || bins > MAX_BINS || bins === 0) {
     throw new WireError(`matrix of ${columns} x ${bins} is out of bounds`);
   }
-  return {
+  const header = {
     columns,
     bins,
     log: (flags & FLAG.LOG) !== 0,
@@ -120,6 +120,16 @@ export function readHeader(bytes: Uint8Array): Header {
     vMax: view.getFloat32(52, true),
     seq: Number(view.getBigUint64(56, true)),
   };
+  checkGrid(header);
+  return header;
+}
+
+/** A grid which nothing can be drawn on is refused: it would be a blank picture without a word. */
+function checkGrid({ pLo, pStep, vMin, vMax, stepMs, log }: Header): void {
+  const prices = Number.isFinite(pLo) && pStep > 0 && pStep < Infinity && (pLo > 0 || !log);
+  if (!prices) throw new WireError(`price grid from ${pLo} by ${pStep}`);
+  if (!(stepMs > 0)) throw new WireError(`step of ${stepMs} ms`);
+  if (!(vMin > 0 && vMax >= vMin && vMax < Infinity)) throw new WireError(`values from ${vMin} to ${vMax}`);
 }
 
 /** Undo the delta along time, in place: code[t] = (stored[t] + code[t-1]) mod 256. */

@@ -150,6 +150,9 @@ export class Link {
   private awaiting = true;
   private silence: number | null = null;
   private retry: number | null = null;
+  private asking: number | null = null;
+  /** Unreadable messages since the last good picture. */
+  private garbled = 0;
   private queue: Promise<void> = Promise.resolve();
 
   constructor(
@@ -208,12 +211,27 @@ export class Link {
       } catch (error) {
         const detail = error instanceof Error ? error.message : String(error);
         this.events.onProblem({ status: 0, title: 'The server sent something unreadable', detail });
+        this.askLater(socket);
       }
     });
   }
 
+  /** What could not be read is missing: ask for a whole picture, ever more slowly. */
+  private askLater(socket: SocketLike): void {
+    if (socket !== this.socket || this.asking !== null) return;
+    this.garbled++;
+    this.asking = this.tools.later(
+      () => {
+        this.asking = null;
+        if (socket === this.socket) this.sendSubscribe();
+      },
+      backoffMs(this.garbled, this.tools.random()),
+    );
+  }
+
   private onJson(text: string): void {
-    const message = JSON.parse(text) as { type: string };
+    const message = JSON.parse(text) as { type: string } | null;
+    if (typeof message?.type !== 'string') throw new Error('a message without a type');
     if (message.type === 'status') this.events.onStatus(message as unknown as Status);
     else if (message.type === 'liquidations') {
       this.events.onLiquidations((message as unknown as { rows: LiquidationRow[] }).rows);
@@ -225,7 +243,7 @@ export class Link {
       const snapshot = decodeSnapshot(await gunzip(frame.payload));
       if (socket !== this.socket) return;
       this.awaiting = false;
-      this.attempt = 0;
+      this.attempt = this.garbled = 0;
       this.seq = frame.seq;
       this.events.onSnapshot(snapshot);
       this.events.onState({ phase: 'live' });
@@ -261,7 +279,8 @@ export class Link {
     const { socket } = this;
     this.socket = null;
     if (this.silence !== null) this.tools.cancel(this.silence);
-    this.silence = null;
+    if (this.asking !== null) this.tools.cancel(this.asking);
+    this.silence = this.asking = null;
     if (!socket) return;
     socket.onopen = socket.onmessage = socket.onclose = socket.onerror = null;
     socket.close();

@@ -257,6 +257,7 @@ export class FeedStore {
 
   private take(rows: readonly LiquidationRow[]): void {
     if (this.asOfMs.peek() !== null) return;
+    if (rows.length === 0) void this.readNewest();
     const newestMs = this.feed.newestMs();
     const fresh = this.feed.add(toRows(rows));
     if (fresh.length === 0) return;

@@ -24,6 +24,8 @@ export const playing = signal(false);
 export const speed = signal<Speed>(2);
 /** Windows on their way. */
 export const loading = signal(0);
+/** What followed the moment is shown, too. */
+export const revealed = signal(false);
 /** Why a moment cannot be shown. */
 export const trouble = signal<string | null>(null);
 
@@ -78,7 +80,9 @@ function rangeMs(p: Panel, m: HeatMatrix): number {
 /** One panel on its way through time. */
 class Traveller {
   private key: string | null = null;
-  private asked: AbortController | null = null;
+  /** The window, and the liquidations of a copy, on their way. */
+  private fetching: AbortController | null = null;
+  private filling: AbortController | null = null;
   /** Whether the window is a copy of the live one. */
   private copied = false;
   private readonly stopHearing: () => void;
@@ -101,7 +105,7 @@ class Traveller {
     if (!picture || !live || panel.liveKey !== picture.key) return;
     const past = panel.past.peek();
     if (past && this.key === picture.key && this.within(past.span, atMs)) {
-      this.asked?.abort();
+      this.fetching?.abort();
       trouble.value = null;
       const moved = past.seek(past.columnAt(atMs));
       if (moved) panel.pastMoved(past, moved);
@@ -109,14 +113,17 @@ class Traveller {
     }
     const columns = complete(panel, live);
     if (this.within([live.timeMs(1), live.timeMs(columns)], atMs) || atMs > live.timeMs(columns)) {
-      this.asked?.abort();
+      this.fetching?.abort();
       this.copied = true;
-      this.show(new Replay(snapshotOf(live, columns), panel.tape.all()), picture, atMs);
+      const copy = new Replay(snapshotOf(live, columns), panel.tape.all());
+      this.show(copy, picture, atMs);
+      void this.fill(copy, picture);
     } else void this.fetch(picture, live, atMs);
   }
 
   stop(): void {
-    this.asked?.abort();
+    this.fetching?.abort();
+    this.filling?.abort();
     this.stopHearing();
   }
 
@@ -134,11 +141,28 @@ class Traveller {
     panel.showPast(past, picture.key, !same);
   }
 
+  /** The socket told of the newest liquidations only: read all of the window. */
+  private async fill(past: Replay, picture: Picture): Promise<void> {
+    const { panel } = this;
+    this.filling?.abort();
+    const asked = (this.filling = new AbortController());
+    const [first, last] = past.span;
+    try {
+      const rows = await fetchTape(picture, first - past.shown.grid.stepMs, last, asked.signal);
+      if (asked.signal.aborted) return;
+      past.tape.clear();
+      past.tape.add(rows);
+      if (panel.past.peek() === past) panel.tapeRevision.value++;
+    } catch {
+      if (!asked.signal.aborted) trouble.value = 'Of the liquidations of this window only the newest could be read.';
+    }
+  }
+
   private async fetch(picture: Picture, live: HeatMatrix, atMs: number): Promise<void> {
     const { panel } = this;
-    this.asked?.abort();
+    this.fetching?.abort();
     const asked = new AbortController();
-    this.asked = asked;
+    this.fetching = asked;
     loading.value++;
     try {
       const { stepMs } = live.grid;
@@ -153,6 +177,7 @@ class Traveller {
       const { t0Ms, columns, stepMs: step } = window.header;
       const rows = await fetchTape(picture, t0Ms, t0Ms + columns * step, asked.signal);
       if (asked.signal.aborted) return;
+      this.filling?.abort();
       this.copied = false;
       this.show(new Replay(window, rows), picture, atMs);
     } catch (error) {
@@ -228,6 +253,7 @@ export function startReplay(): () => void {
   const follow = effect(() => {
     const atMs = choices.value.first.asOfMs;
     if (atMs === null) return;
+    revealed.value = false;
     for (const panel of panels.value) {
       // A moment needs the picture which is asked for, and the live one to tell how far it goes.
       void panel.wanted.value;
@@ -237,9 +263,17 @@ export function startReplay(): () => void {
       untracked(() => traveller.go(atMs));
     }
   });
-  const stops = [follow, play()];
+  const reveal = effect(() => {
+    const on = revealed.value;
+    for (const panel of panels.value) {
+      panel.past.value?.reveal(on);
+      untracked(() => panel.tapeRevision.value++);
+    }
+  });
+  const stops = [follow, reveal, play()];
   return () => {
     stops.forEach((stop) => stop());
+    revealed.value = false;
     travellers.forEach((traveller) => traveller.stop());
     playing.value = false;
     trouble.value = null;

@@ -3,14 +3,17 @@
  * it which says so. A chunk of its own; while it is shown, state/replay follows the address bar.
  */
 
+import { effect } from '@preact/signals';
 import { useEffect, useState } from 'preact/hooks';
 
+import { AheadLayer } from '../engine/ahead';
 import { formatTime, zoneLabel, type Zone } from '../engine/axis';
 import { SPEEDS } from '../engine/player';
 import type { Replay } from '../engine/replay';
 import { fromField, timeTicks, toField } from '../engine/ticks';
 import { formatAge, formatStep } from '../format';
 import { dialog } from '../state/page';
+import type { Panel } from '../state/panel';
 import { prefs } from '../state/prefs';
 import {
   backToLive,
@@ -20,6 +23,7 @@ import {
   goTo,
   loading,
   playing,
+  revealed,
   speed,
   startReplay,
   step,
@@ -36,9 +40,33 @@ function shortTime(timeMs: number, zone: Zone, nowMs: number): string {
   return `${date} ${formatTime(timeMs, zone, 'minute')} ${zoneLabel(zone, timeMs)}`;
 }
 
+/** The place on the chart of what is not known yet, or of what followed. */
+function useAhead(p: Panel): void {
+  useEffect(
+    () =>
+      effect(() => {
+        const chart = p.chart.value;
+        if (!chart) return undefined;
+        const layer = new AheadLayer({ theme: () => chart.colors, lut: () => p.lut.peek() });
+        const remove = chart.addLayer(layer);
+        const stop = effect(() => {
+          const past = p.past.value;
+          void p.asOfMs.value;
+          layer.reveal(revealed.value && past ? past.reveal(true) : null);
+        });
+        return () => {
+          stop();
+          remove();
+        };
+      }),
+    [p],
+  );
+}
+
 /** What nobody may overlook: the picture is not the newest. */
 export function AsOf() {
   const p = usePanel();
+  useAhead(p);
   const asOfMs = p.asOfMs.value;
   if (asOfMs === null) return null;
   const clock = clockMs(p);
@@ -182,6 +210,26 @@ function GoTo() {
   );
 }
 
+/** Was the map right? The price after the moment, on the map of the moment. */
+function Reveal() {
+  if (usePanel().query.value.view === 'map') return null;
+  return (
+    <button
+      type="button"
+      class="button"
+      data-name="reveal"
+      aria-pressed={revealed.value}
+      title="Show the candles and liquidations after this moment on its map: was it right?"
+      onClick={() => {
+        playing.value = false;
+        revealed.value = !revealed.value;
+      }}
+    >
+      What followed
+    </button>
+  );
+}
+
 const KEYS: Record<string, () => void> = {
   ' ': () => (playing.value = !playing.value),
   ',': () => void step(-1),
@@ -228,6 +276,7 @@ export function Scrubber() {
         </button>
         <Track />
         <GoTo />
+        <Reveal />
         <button type="button" class="button primary" data-name="back-to-live" onClick={backToLive}>
           Back to live
         </button>

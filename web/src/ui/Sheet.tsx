@@ -79,9 +79,11 @@ export function Sheet() {
       {heat && <HeatControls />}
       {!heat && <LogPriceToggle />}
       <div class="row">
-        <button type="button" class="button" onClick={() => (dialog.value = 'levels')}>
-          Largest levels
-        </button>
+        {heat && (
+          <button type="button" class="button" onClick={() => (dialog.value = 'levels')}>
+            Largest levels
+          </button>
+        )}
         <button
           type="button"
           class="button"
@@ -96,9 +98,11 @@ export function Sheet() {
         <button type="button" class="button" onClick={() => (dialog.value = 'compare')}>
           Compare
         </button>
-        <button type="button" class="button" onClick={() => (dialog.value = 'export')}>
-          Export
-        </button>
+        {heat && (
+          <button type="button" class="button" onClick={() => (dialog.value = 'export')}>
+            Export
+          </button>
+        )}
         <button type="button" class="button" onClick={() => (dialog.value = 'about')}>
           About
         </button>

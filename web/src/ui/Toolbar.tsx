@@ -136,9 +136,11 @@ export function Toolbar() {
             <Table />
           </IconButton>
         )}
-        <IconButton label="Export: PNG, CSV, JSON (S saves)" name="export">
-          <Save />
-        </IconButton>
+        {heat && (
+          <IconButton label="Export: PNG, CSV, JSON (S saves)" name="export">
+            <Save />
+          </IconButton>
+        )}
         {document.fullscreenEnabled && (
           <button
             type="button"

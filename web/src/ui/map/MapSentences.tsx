@@ -101,7 +101,7 @@ function PriceSlider({ m }: { m: MapModel }) {
       step={1}
       disabled={!map}
       aria-label="Price"
-      aria-valuetext={map ? formatPrice(price, m.decimals.value) : 'no map yet'}
+      aria-valuetext={map ? `${formatPrice(price, m.decimals.value)}: ${sentence(map, price, m.about.value)}` : 'no map yet'}
       value={Math.round((STEPS * (price - low)) / (high - low))}
       onInput={(event) => m.choose(low + ((high - low) * Number(event.currentTarget.value)) / STEPS, 'replace')}
     />
