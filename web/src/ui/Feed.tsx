@@ -307,12 +307,11 @@ const DAY_MS = 86_400_000;
 
 /** The columns are as wide as what they hold: prices of this contract, times of this day or more. */
 function Table({ store, children }: { store: FeedStore; children: ComponentChildren }) {
-  const p = usePanel();
   void store.revision.value;
   const rows = store.rows();
   const oldest = rows[rows.length - 1]?.timeMs ?? Infinity;
   const dated = !feedPrefs.value.age && (rows[0]?.timeMs ?? 0) - oldest > DAY_MS;
-  const digits = formatPrice(rows[0]?.price ?? 1000, p.chart.value?.priceDecimals ?? 2).length;
+  const digits = formatPrice(rows[0]?.price ?? 1000, store.decimals).length;
   return (
     <div class={dated ? 'feed-table dated' : 'feed-table'} style={{ '--feed-price': `${digits + 1}ch` }}>
       {children}
@@ -355,7 +354,7 @@ function Spoken({ store }: { store: FeedStore }) {
         const row = store.rows().find((one) => store.isNew(one) && passes(one, store.filter.peek()));
         if (!row || row === last.current.row) return;
         last.current = { atMs: now, row };
-        const price = formatPrice(row.price, p.chart.peek()?.priceDecimals ?? 2);
+        const price = formatPrice(row.price, store.decimals);
         setText(`Large ${row.side} liquidated: ${formatUsd(row.usd)} at ${price} on ${row.exchange}`);
       }),
     [store, p],

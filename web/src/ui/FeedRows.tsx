@@ -203,7 +203,7 @@ function List({ store, rows, first, end, rowHeight, at, onShow, onKeyDown, onBlu
   const p = usePanel();
   void store.revision.value;
   const { zone } = p.query.value;
-  const decimals = p.chart.value?.priceDecimals ?? 2;
+  const decimals = store.decimals;
   const large = store.largeUsd();
   const played = p.mode.value === 'replay' ? (p.status.value?.data_ms ?? 0) : null;
   const when = whenOf(feedPrefs.value.age, store.asOfMs.value ?? played, zone);
