@@ -357,12 +357,13 @@ class FakeServer:
             "long_usd": usd,
             "short_usd": [value / 2 for value in usd],
         }
-        route.fulfill(json=facts | self._split(asked["instrument"][0]))
+        route.fulfill(json=facts | self._split(asked["instrument"][0], exact=True))
 
-    def _split(self, instrument: str) -> dict[str, Any]:
+    def _split(self, instrument: str, *, exact: bool = False) -> dict[str, Any]:
         """Return the levels of an instrument, or of a coin all, and what they are made of."""
         if not self.parts:
-            return {"measured": [], "parts": None}
+            levels = both_sides({LONG_BIN: LONG_USD, SHORT_BIN: SHORT_USD})
+            return {"measured": [], "parts": None} | ({} if exact else levels)
         only, _, _ = instrument.rpartition(":")
         parts = {k: v for k, v in self.parts.items() if only in ("", k)}
         whole: dict[int, float] = {}

@@ -2,83 +2,16 @@
 
 import re
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
-from urllib.parse import parse_qs, urlparse
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.ui.tape import HOUR_MS, Tape
+
 AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
-HOUR_MS = 3_600_000
-PRICE = 100.0
-
-
-@dataclass
-class Tape:
-    """What the server has recorded; answers ``/api/v1/liquidations`` as it does."""
-
-    now_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    completeness: dict[str, str | None] = field(default_factory=lambda: {"test": "full"})
-    complete: bool = True
-    problem: bool = False
-    asked: list[dict[str, str]] = field(default_factory=list)
-
-    def row(self, age_ms: int, usd: float, **change: Any) -> dict[str, Any]:
-        facts = {
-            "event_ms": self.now_ms - age_ms,
-            "instrument": "test:BTCUSDT",
-            "position_side": "long",
-            "price": PRICE,
-            "qty": usd / PRICE,
-            "notional_usd": usd,
-            "price_kind": "fill",
-        }
-        return {**facts, **change}
-
-    def add(self, age_ms: int, usd: float, **change: Any) -> None:
-        self.rows.append(self.row(age_ms, usd, **change))
-
-    def answer(self, route: Any) -> None:
-        asked = {k: v[0] for k, v in parse_qs(urlparse(route.request.url).query).items()}
-        self.asked.append(asked)
-        if self.problem:
-            route.fulfill(
-                status=503, json={"status": 503, "title": "Busy", "detail": "busy"}
-            )
-            return
-        until = int(asked.get("until_ms", self.now_ms + 1))
-        since = int(asked.get("since_ms", until - 24 * HOUR_MS))
-        wanted = asked.get("exchanges", "").split(",")
-        rows = sorted(self.rows, key=lambda row: -row["event_ms"])
-        rows = [row for row in rows if row["event_ms"] < until]
-        if wanted != [""]:
-            rows = [r for r in rows if r["instrument"].partition(":")[0] in wanted]
-        spans = {"1h": HOUR_MS, "4h": 4 * HOUR_MS, "24h": 24 * HOUR_MS}
-        totals = {
-            name: self._total([r for r in rows if r["event_ms"] >= until - span])
-            for name, span in spans.items()
-        }
-        least = float(asked.get("min_usd", 0))
-        found = [r for r in rows if r["event_ms"] >= since and r["notional_usd"] >= least]
-        limit = int(asked["limit"])
-        facts = {
-            "as_of_ms": until, "rows": found[:limit], "more": len(found) > limit,
-            "totals": totals, "completeness": self.completeness,
-        }  # fmt: skip
-        route.fulfill(json=facts)
-
-    def _total(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
-        usd = {"long": 0.0, "short": 0.0}
-        for row in rows:
-            usd[row["position_side"]] += row["notional_usd"]
-        return {
-            "long_usd": usd["long"], "short_usd": usd["short"], "count": len(rows),
-            "complete": self.complete,
-        }  # fmt: skip
 
 
 @pytest.fixture
@@ -174,13 +107,17 @@ def test_totals_add_live_rows_once(page: Page, fake: Any, tape: Tape) -> None:
     tell(fake, row, tape.row(-80, 1e6, position_side="short"))
     expect(hour).to_have_text(re.compile(r"longs \$3\.00M.*shorts \$1\.00M"))
     expect(rows_of(page)).to_have_count(4)
+    # Told that it missed some, the page reads them.
+    tape.add(90_000, 4e3)
+    fake.send(fake._json({"type": "liquidations", "rows": [], "missed": True}))
+    expect(rows_of(page)).to_have_count(5)
     # After a cut the window is told again; the server's sums have the row by then.
     tape.rows.append(row)
     tape.now_ms += 60
     fake.sockets[-1].close()
     expect(page.get_by_test_id("disconnected")).to_have_count(0, timeout=10_000)
     expect(hour).to_have_text(re.compile(r"longs \$3\.00M.*shorts \$1\.00M"))
-    expect(rows_of(page)).to_have_count(4)
+    expect(rows_of(page)).to_have_count(5)
 
 
 def test_sampled_feeds_are_called_a_lower_bound(page: Page, fake: Any, tape: Tape) -> None:
@@ -328,6 +265,7 @@ def test_says_why_there_is_nothing(page: Page, fake: Any, tape: Tape) -> None:
     page.reload()
     expect(page.get_by_test_id("feed-none")).to_contain_text("does not publish")
     expect(page.get_by_test_id("feed-honesty")).to_contain_text("test publishes none")
+    expect(page.locator("[data-window='24h'] .long")).to_contain_text("–")
 
 
 def test_unreadable_history_is_said_and_tried_again(
@@ -482,11 +420,18 @@ def test_phone_has_it_below_the_chart(
     expect(page.get_by_test_id("pinned")).to_be_in_viewport()
 
 
-@pytest.mark.parametrize("width", [1440, 390])
-def test_axe_finds_nothing(page: Page, fake: Any, tape: Tape, width: int) -> None:
+@pytest.mark.parametrize(
+    ("width", "theme"), [(1440, "dark"), (1440, "light"), (390, "light")]
+)
+def test_axe_finds_nothing(
+    page: Page, fake: Any, tape: Tape, width: int, theme: str
+) -> None:
     if not AXE.is_file():
         pytest.skip("axe-core is not installed: python tools/web_build.py test")
     page.set_viewport_size({"width": width, "height": 844})
+    page.add_init_script(
+        f"localStorage.setItem('liqheat.prefs', '{{\"theme\":\"{theme}\"}}')"
+    )
     coin(fake, tape)
     fake.status["mode"] = "simulated"
     fake.flags = 2

@@ -290,10 +290,10 @@ def test_relative_scale_is_said(page: Page, fake: Any) -> None:
 
 def test_auto_model_says_which_one_it_is(page: Page, fake: Any) -> None:
     open_page(page)
-    expect(page.locator(".controls .model-line")).to_have_text(re.compile(r"^Sharp\. "))
+    expect(page.locator(".stage > .model-line")).to_have_text(re.compile(r"^Sharp\. "))
     page.locator(".controls button[data-value=calibrated]").click()
     expect(page).to_have_url(re.compile("m=calibrated"))
-    expect(page.locator(".controls .model-line")).to_have_text(
+    expect(page.locator(".stage > .model-line")).to_have_text(
         re.compile("^Weights learnt")
     )
 

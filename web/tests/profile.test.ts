@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import { strips, type HeatView } from '../src/engine/heat';
 import { buildProfile } from '../src/engine/profile';
-import { buildSplit } from '../src/engine/split';
+import { buildSplit, painOf } from '../src/engine/split';
 import { matrixOf } from './helpers';
 import { HeatMatrix } from '../src/engine/matrix';
 import { decodeSnapshot } from '../src/net/codec';
@@ -116,15 +116,19 @@ describe('profile split', () => {
     expect([...split.cumulative]).toEqual([15, 9, 4, 1, 3, 12]);
   });
 
-  it('knows the max pain of either kind', () => {
+  it('knows the max pain of exact figures only', () => {
     expect(buildSplit(m, reply, 'tier', 'dark')!.pain.short).toMatchObject({ price: 105.5, usd: 9 });
-    expect(buildProfile(m).pain.long).toMatchObject({ price: 102.5, usd: m.usd[30] });
-    expect(buildProfile(m).groups).toEqual([]);
+    const pain = painOf(m, reply);
+    expect(pain.long).toMatchObject({ price: 100.5, usd: 6, cumulativeUsd: 15 });
+    expect(buildProfile(m, pain)).toMatchObject({ pain, groups: [] });
+    // The codes of the picture are too coarse to tell.
+    expect(buildProfile(m).pain).toEqual({ long: null, short: null });
   });
 
   it('does not show a reply of another grid', () => {
     const moved = { ...reply, price: reply.price.map((x) => x + 0.1) };
     expect(buildSplit(m, moved, 'tier', 'dark')).toBeNull();
     expect(buildSplit(m, { ...reply, price: [1, 2] }, 'tier', 'dark')).toBeNull();
+    expect(painOf(m, moved).long).toBeNull();
   });
 });

@@ -94,6 +94,34 @@ describe('replay', () => {
     });
   }
 
+  it('shows nothing of what came after with one side hidden either', () => {
+    const two = [3, 11].map((seed) => {
+      const replay = new Replay(windowOf(COLUMNS, BINS, 41, seed), []);
+      replay.shown.showSide('short');
+      replay.seek(COLUMNS - 1);
+      seen(replay);
+      replay.seek(40);
+      return replay;
+    });
+    expect(seen(two[0])).toEqual(seen(two[1]));
+    const level = two[0].shown.pyramid.level(1, 1, 41).codes;
+    expect(level.subarray(41 * BINS).some((code) => code > 0)).toBe(false);
+    expect(level.subarray(0, 41 * BINS).some((code) => code > 0)).toBe(true);
+  });
+
+  it('gives what followed only to who asks', () => {
+    const replay = new Replay(windowOf(COLUMNS, BINS, 200, 1), rowsOf(COLUMNS, 200, 1));
+    replay.seek(20);
+    const before = seen(replay);
+    expect(replay.reveal(true)?.width).toBe(COLUMNS);
+    expect(replay.tape.bubbles(replay.shown, 1, 1)).toHaveLength(COLUMNS);
+    expect(replay.reveal(false)).toBeNull();
+    expect(seen(replay)).toEqual(before);
+    replay.reveal(true);
+    replay.seek(21);
+    expect(replay.tape.bubbles(replay.shown, 1, 1)).toHaveLength(22);
+  });
+
   it('is the same picture however one got there', () => {
     const rows = rowsOf(COLUMNS, 200, 1);
     const direct = new Replay(windowOf(COLUMNS, BINS, 200, 1), rows);

@@ -8,6 +8,9 @@ import type { HeatMatrix } from './matrix';
 const DISTANCES = [0.01, 0.02, 0.05, 0.1] as const;
 /** Least distance between two lines, so that their labels can be read [CSS px]. */
 const APART = 20;
+/** The corner at the lower left in which the chart library has its mark [CSS px]. */
+const MARK_TOP = 44;
+const MARK_RIGHT = 52;
 
 export interface Band {
   /** Signed distance, such as -0.05. */
@@ -86,9 +89,11 @@ export class BandLayer extends Layer {
       const label = bandText(band.ratio);
       const { width } = context.measureText(label);
       context.fillStyle = ground;
-      context.fillRect(6 * ratio, y - 8 * ratio, width + 10 * ratio, 16 * ratio);
+      // The lowest would lie on the chart library's mark.
+      const x = (y > view.height - MARK_TOP * ratio ? MARK_RIGHT : 6) * ratio;
+      context.fillRect(x, y - 8 * ratio, width + 10 * ratio, 16 * ratio);
       context.fillStyle = text;
-      context.fillText(label, 11 * ratio, y + 0.5 * ratio);
+      context.fillText(label, x + 5 * ratio, y + 0.5 * ratio);
     }
   }
 }

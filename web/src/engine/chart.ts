@@ -26,6 +26,7 @@ import { BubbleLayer, HeatLayer, PinLayer, ProfileLayer } from './layers';
 import { type HeatMatrix, type Side } from './matrix';
 import { chartOptions, colorOptions, timeOptions } from './options';
 import type { PaneHost } from './paneKinds';
+import type { MaxPain } from './maxpain';
 import type { Profile } from './profile';
 import type { Moved } from './replay';
 import { FULL_ROOM, roomAround, withLevels, type Room, type Scaled } from './room';
@@ -246,9 +247,9 @@ export class HeatChart {
     this.layoutProfile();
   }
 
-  /** Show the profile split by tier or exchange; null is by side. */
-  setSplit(split: Profile | null): void {
-    this.profileLayer.setSplit(split);
+  /** Show the profile split by tier or exchange (null is by side), and the max pain. */
+  setSplit(split: Profile | null, pain: MaxPain): void {
+    this.profileLayer.setSplit(split, pain);
   }
 
   /** What the profile shows; null when it is not there. */

@@ -5,7 +5,8 @@
 import type { HeatRenderer, HeatView } from './heat';
 import { Layer, hatching, type Scope } from './layer';
 import type { HeatMatrix } from './matrix';
-import { buildProfile, type Profile } from './profile';
+import type { MaxPain } from './maxpain';
+import { NO_PAIN, buildProfile, type Profile } from './profile';
 import { drawProfile, type ProfileStyle } from './strip';
 import { groupOf, type Bubble, type Tape } from './tape';
 import type { ChartTheme } from './theme';
@@ -64,6 +65,7 @@ export class ProfileLayer extends Layer {
   private profile: Profile | null = null;
   /** The same split by tier or exchange, when that is wanted and there. */
   private split: Profile | null = null;
+  private pain = NO_PAIN;
 
   constructor(private readonly style: () => ProfileStyle) {
     super('normal');
@@ -72,8 +74,11 @@ export class ProfileLayer extends Layer {
   setMatrix(matrix: HeatMatrix | null): void {
     const before = this.matrix?.grid;
     const now = matrix?.grid;
-    // On the same prices the split stays until the next one comes.
-    if (before?.bins !== now?.bins || before?.pLo !== now?.pLo || before?.pStep !== now?.pStep) this.split = null;
+    // On the same prices they stay until the next come.
+    if (before?.bins !== now?.bins || before?.pLo !== now?.pLo || before?.pStep !== now?.pStep) {
+      this.split = null;
+      this.pain = NO_PAIN;
+    }
     this.matrix = matrix;
     this.profile = null;
   }
@@ -83,16 +88,18 @@ export class ProfileLayer extends Layer {
     this.profile = null;
   }
 
-  /** Show a split in place of the sides; null goes back to these. */
-  setSplit(split: Profile | null): void {
+  /** Show a split in place of the sides (null goes back to these), and the max pain. */
+  setSplit(split: Profile | null, pain: MaxPain): void {
     this.split = split;
+    this.pain = pain;
+    this.profile = null;
     this.requestUpdate();
   }
 
   /** What is shown; null when nothing is. */
   get shown(): Profile | null {
     if (!this.visible || !this.matrix || this.matrix.width === 0) return null;
-    return this.split ?? (this.profile ??= buildProfile(this.matrix));
+    return this.split ?? (this.profile ??= buildProfile(this.matrix, this.pain));
   }
 
   protected override paint(scope: Scope): void {

@@ -42,7 +42,7 @@ const PAPER_END: Record<PaletteName, number> = {
  * third, so that only what stands out is bright, however flat or steep the market's map is.
  */
 const TYPICAL_AT = 0.3;
-const GAMMA_MOST = 3;
+const GAMMA_MOST = 2;
 
 // 17 stops each, sampled from matplotlib's maps (CC0) and, for mako, seaborn's (BSD).
 const STOPS: Record<PaletteName, string> = {

@@ -86,6 +86,7 @@ export class PaneStack implements PaneHost {
   private end = 0;
   private heights: readonly number[] = [];
   private measuring = 0;
+  private readonly rows = new ResizeObserver(() => this.tellPlaces());
   private shares: readonly number[] = [];
   private readonly onCrosshair = (event: MouseEventParams): void => this.hover(event);
 
@@ -105,7 +106,9 @@ export class PaneStack implements PaneHost {
     for (const pane of this.panes.slice(same)) this.chart.removeSeries(pane.series);
     this.panes = this.panes.slice(0, same);
     for (const kind of kinds.slice(same)) this.panes.push(this.add(kind));
-    this.setShares(sharesOf(kinds, remembered, this.totalHeight()));
+    // The box and not the panes in it: those may not have been laid out yet.
+    const height = this.chart.chartElement().parentElement?.clientHeight ?? 0;
+    this.setShares(sharesOf(kinds, remembered, height));
     this.heights = [];
     if (kinds.length === 0) this.events.onPlaces([]);
   }
@@ -147,6 +150,7 @@ export class PaneStack implements PaneHost {
   dispose(): void {
     this.chart.unsubscribeCrosshairMove(this.onCrosshair);
     window.cancelAnimationFrame(this.measuring);
+    this.rows.disconnect();
     this.setKinds([], {});
   }
 
@@ -202,10 +206,6 @@ export class PaneStack implements PaneHost {
     return { priceRange: { minValue: low - spare, maxValue: high + spare }, margins: MARGINS };
   }
 
-  private totalHeight(): number {
-    return this.chart.panes().reduce((sum, pane) => sum + pane.getHeight(), 0);
-  }
-
   private setShares(shares: readonly number[]): void {
     this.shares = shares;
     const [heat, ...panes] = this.chart.panes();
@@ -220,15 +220,24 @@ export class PaneStack implements PaneHost {
     this.heights = heights;
     this.noteDrag();
     window.cancelAnimationFrame(this.measuring);
-    this.measuring = window.requestAnimationFrame(() => this.tellPlaces());
+    this.measuring = window.requestAnimationFrame(() => this.watchRows());
   }
 
-  /** Where the panes came to lie; the rows between them are not always whole pixels high. */
+  /** The panes are rows of a table, which the browser stretches after the library: follow it. */
+  private watchRows(): void {
+    this.rows.disconnect();
+    for (const pane of this.chart.panes()) {
+      const cell = pane.getHTMLElement()?.children[1];
+      if (cell) this.rows.observe(cell);
+    }
+    this.tellPlaces();
+  }
+
   private tellPlaces(): void {
     const box = this.chart.chartElement().getBoundingClientRect().top;
     const places = this.panes.map(({ kind, series }, i) => {
       const row = series.getPane().getHTMLElement()?.getBoundingClientRect();
-      return { kind, top: row ? row.top - box : 0, height: this.heights[i + 1] };
+      return { kind, top: row ? row.top - box : 0, height: this.heights[i + 1] ?? 0 };
     });
     this.events.onPlaces(places);
   }

@@ -1,13 +1,14 @@
 /**
  * The side profile: what rests at each price now, and how much lies between here and there.
  *
- * `buildProfile` reads the newest column of the picture: per bin the USD of its side, the
- * running sum outward from the price (longs downward, shorts upward), and the max pain of each
- * side. `split.ts` makes the same by tier or exchange. Pure; `strip.ts` draws it.
+ * `buildProfile` reads the newest column of the picture: per bin the USD of its side, and the
+ * running sum outward from the price (longs downward, shorts upward). `split.ts` makes the same
+ * by tier or exchange. The picture's codes are too coarse to say which of two bins holds more:
+ * max pain comes from exact figures or not at all. Pure; `strip.ts` draws it.
  */
 
 import type { HeatMatrix } from './matrix';
-import { maxPain, type MaxPain } from './maxpain';
+import type { MaxPain } from './maxpain';
 
 /** One of the groups the levels are split by. */
 export interface ProfileGroup {
@@ -26,6 +27,7 @@ export interface Profile {
   readonly split: number;
   /** Empty when split by side: then a bin's side is its group. */
   readonly groups: readonly ProfileGroup[];
+  /** Of exact figures. */
   readonly pain: MaxPain;
 }
 
@@ -52,17 +54,14 @@ export function outward({ long_usd, short_usd }: Sides, split: number): Float64A
   return out;
 }
 
-function centers(matrix: HeatMatrix): Float64Array {
-  return Float64Array.from({ length: matrix.bins }, (_, p) => matrix.center(p));
-}
+export const NO_PAIN: MaxPain = { long: null, short: null };
 
-export function buildProfile(matrix: HeatMatrix, column = matrix.width - 1): Profile {
+export function buildProfile(matrix: HeatMatrix, pain: MaxPain = NO_PAIN, column = matrix.width - 1): Profile {
   const split = matrix.splitAt(column);
   const usd = Float64Array.from(matrix.column(column), (code) => matrix.usd[code]);
   const sides = {
     long_usd: usd.map((x, p) => (p < split ? x : 0)),
     short_usd: usd.map((x, p) => (p < split ? 0 : x)),
   };
-  const pain = maxPain(centers(matrix), sides.long_usd, sides.short_usd);
   return { usd, cumulative: outward(sides, split), split, groups: [], pain };
 }

@@ -7,8 +7,8 @@
 
 import { MEASURED_COLOR, exchangeColors, tierColor, type Ground } from './groups';
 import type { HeatMatrix } from './matrix';
-import { maxPain } from './maxpain';
-import { outward, type Profile, type ProfileGroup, type Sides } from './profile';
+import { maxPain, type MaxPain } from './maxpain';
+import { NO_PAIN, outward, type Profile, type ProfileGroup, type Sides } from './profile';
 import { TIER, TIERS, tierOf } from './tiers';
 
 export type SplitBy = 'tier' | 'exchange';
@@ -70,6 +70,11 @@ function groupsOf(reply: MapReply, by: SplitBy, ground: Ground): ProfileGroup[] 
   return groups.filter((group) => total(group) > 0);
 }
 
+/** Max pain of a reply; nowhere when it is of another grid. */
+export function painOf(matrix: HeatMatrix, reply: MapReply): MaxPain {
+  return onGrid(matrix, reply) ? maxPain(reply.price, reply.long_usd, reply.short_usd) : NO_PAIN;
+}
+
 /** The newest column split by tier or exchange; null when the reply is of another grid. */
 export function buildSplit(
   matrix: HeatMatrix,
@@ -84,6 +89,6 @@ export function buildSplit(
     cumulative: outward(reply, split),
     split,
     groups: groupsOf(reply, by, ground),
-    pain: maxPain(reply.price, reply.long_usd, reply.short_usd),
+    pain: painOf(matrix, reply),
   };
 }

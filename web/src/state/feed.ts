@@ -7,6 +7,7 @@
 
 import { computed, effect, signal, untracked, type ReadonlySignal } from '@preact/signals';
 
+import { priceDecimals } from '../engine/axis';
 import {
   Feed,
   largeFrom,
@@ -99,7 +100,10 @@ export class FeedStore {
 
   /** Follow the panel; returns how to stop. */
   start(): () => void {
-    const every = window.setInterval(() => void this.readTotals(), TOTALS_EVERY_MS);
+    const again = (): void => void this.readTotals();
+    const every = window.setInterval(again, TOTALS_EVERY_MS);
+    // A page in the background does not ask; once it is looked at, it is up to date at once.
+    document.addEventListener('visibilitychange', again);
     const stops = [
       effect(() => {
         void this.key.value;
@@ -113,9 +117,15 @@ export class FeedStore {
     return () => {
       for (const stop of stops) stop();
       window.clearInterval(every);
+      document.removeEventListener('visibilitychange', again);
       this.asked.abort();
       if (this.frame !== null) cancelAnimationFrame(this.frame);
     };
+  }
+
+  /** Decimals of a price; also where no chart is drawn. */
+  get decimals(): number {
+    return priceDecimals(this.panel.lastPrice.peek(), this.panel.instrument.value?.tick_size);
   }
 
   /** What is shown, newest first. */
@@ -257,6 +267,7 @@ export class FeedStore {
 
   private take(rows: readonly LiquidationRow[]): void {
     if (this.asOfMs.peek() !== null) return;
+    if (rows.length === 0) void this.readNewest();
     const newestMs = this.feed.newestMs();
     const fresh = this.feed.add(toRows(rows));
     if (fresh.length === 0) return;

@@ -101,7 +101,7 @@ export class Live {
   private readonly heardMs = signal(0);
   private readonly changes = new Listeners<Change>();
   private readonly moves = new Listeners<Moved>();
-  /** Full rows of liquidations as they come; null: what came before is of another picture. */
+  /** Full rows of liquidations as they come; none: some were missed; null: another picture. */
   private readonly liquidations = new Listeners<readonly LiquidationRow[] | null>();
   private clipCode = 0;
   private travelling = false;
@@ -183,7 +183,7 @@ export class Live {
     return this.moves.add(listener);
   }
 
-  /** Hear of liquidations as they come; null when those before are of another picture. */
+  /** Hear of liquidations as they come; of none when some were missed, null for another picture. */
   onLiquidations(listener: (rows: readonly LiquidationRow[] | null) => void): () => void {
     return this.liquidations.add(listener);
   }
@@ -368,7 +368,11 @@ export class Live {
   }
 
   private takeLiquidations(rows: readonly LiquidationRow[]): void {
-    if (rows.length === 0) return;
+    if (rows.length === 0) {
+      // The server's word for rows which we were too slow to take.
+      this.liquidations.tell(rows);
+      return;
+    }
     this.tape.add(
       rows.map((row) => ({
         timeMs: row.event_ms,

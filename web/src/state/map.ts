@@ -57,8 +57,9 @@ export class MapPoll {
   /** Of the map shown: what was asked. */
   readonly shown = signal<string | null>(null);
 
+  /** Of what the map shown is, or will be. */
+  instrument = '';
   private wanted: string | null = null;
-  private instrument = '';
   private etag: string | null = null;
   private timer: number | null = null;
   private asking: AbortController | null = null;

@@ -140,8 +140,8 @@ export class Panel extends Live {
     return !!spot && Math.hypot(spot.x - x, spot.y - y) < 2;
   }
 
-  pinCursor(): void {
-    const at = this.cursor.value;
+  /** Pin a point; that under the cursor where none is given. A tap has no cursor. */
+  pinCursor(at: Cursor | null = this.cursor.value): void {
     const m = this.matrix.value;
     if (!at || !m) return;
     this.pin.value = { timeMs: m.timeMs(Math.min(at.column, m.width - 1)), price: at.price };

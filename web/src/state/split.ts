@@ -1,26 +1,30 @@
 /**
- * Feeds the profile's split by tier or exchange: `/map` on the picture's own grid.
+ * Feeds the profile's split by tier or exchange, and its max pain: `/map` on the picture's grid.
  *
- * Asked for while a split is chosen and the page is seen: at once, with every new column, and
- * every POLL_MS. The last answer stays until the next; one of another grid is not drawn. In the
+ * Asked for while the profile and the page are seen: at once, with every new column, and every
+ * POLL_MS. The last answer stays until the next; one of another grid is not drawn. In the
  * past it is asked for once the shown moment rests, and is of that moment.
  */
 
-import { effect, type Signal } from '@preact/signals';
+import { computed, effect, type Signal } from '@preact/signals';
 
 import type { Ground } from '../engine/groups';
 import type { HeatMatrix } from '../engine/matrix';
-import { buildSplit, type SplitBy } from '../engine/split';
+import { NO_PAIN } from '../engine/profile';
+import { buildSplit, painOf } from '../engine/split';
 import { parametersOf } from '../net/api';
 import { fetchMap, type MapReply } from '../net/map';
 import type { Panel } from './panel';
+import type { Grouping } from './query';
 import { theme } from './theme';
 
 const POLL_MS = 5000;
+/** By side only the max pain comes from there. */
+const POLL_SIDE_MS = 60_000;
 const REST_MS = 300;
 
 export interface SplitState {
-  readonly kind: 'side' | 'asking' | 'shown' | 'failed';
+  readonly kind: 'asking' | 'shown' | 'failed';
 }
 
 /** One chosen split of one picture: polls until stopped. */
@@ -28,11 +32,12 @@ class Poll {
   private etag: string | null = null;
   private stopped = new AbortController();
   private timer: number | null = null;
+  private busy = false;
 
   constructor(
     private readonly panel: Panel,
     private readonly matrix: HeatMatrix,
-    private readonly by: SplitBy,
+    private readonly by: Grouping,
     private readonly ground: Ground,
     private readonly asOfMs: number | null,
     private readonly state: Signal<SplitState>,
@@ -52,14 +57,19 @@ class Poll {
   async ask(): Promise<void> {
     if (this.timer !== null) window.clearTimeout(this.timer);
     this.timer = null;
+    // The answer on its way is as good.
+    if (this.busy) return;
+    this.busy = true;
     const { signal } = this.stopped;
     try {
       if (document.visibilityState === 'visible') await this.fetch(signal);
     } catch {
       if (!signal.aborted) this.state.value = { kind: 'failed' };
     }
+    this.busy = false;
     // The past does not change.
-    if (!signal.aborted && this.asOfMs === null) this.timer = window.setTimeout(() => void this.ask(), POLL_MS);
+    if (signal.aborted || this.asOfMs !== null) return;
+    this.timer = window.setTimeout(() => void this.ask(), this.by === 'side' ? POLL_SIDE_MS : POLL_MS);
   }
 
   private async fetch(signal: AbortSignal): Promise<void> {
@@ -70,31 +80,36 @@ class Poll {
     q.set('parts', 'exchange');
     if (this.asOfMs !== null) q.set('as_of_ms', String(this.asOfMs));
     const answer = await fetchMap(q, this.etag, signal);
-    if (answer === 'unchanged' || signal.aborted) return;
-    this.etag = answer.etag;
-    this.show(answer.reply);
+    if (signal.aborted) return;
+    if (answer === 'unchanged') this.state.value = { kind: 'shown' };
+    else {
+      this.etag = answer.etag;
+      this.show(answer.reply);
+    }
   }
 
   private show(reply: MapReply): void {
-    const split = buildSplit(this.matrix, reply, this.by, this.ground);
-    this.panel.chart.peek()?.setSplit(split);
-    this.state.value = { kind: split ? 'shown' : 'failed' };
+    const { matrix, by } = this;
+    const split = by === 'side' ? null : buildSplit(matrix, reply, by, this.ground);
+    this.panel.chart.peek()?.setSplit(split, painOf(matrix, reply));
+    this.state.value = { kind: split || by === 'side' ? 'shown' : 'failed' };
   }
 }
 
 /** Keep the panel's profile split as its query says; returns how to stop. */
 export function startSplit(panel: Panel, state: Signal<SplitState>): () => void {
+  // A narrow pane has no strip.
+  const grouping = computed(() => panel.query.value.split);
+  const there = computed(() => panel.query.value.profile && panel.profileLeft.value !== null);
   const stop = effect(() => {
     const chart = panel.chart.value;
     const matrix = panel.matrix.value;
-    const { split: by, profile } = panel.query.value;
-    if (!chart || !matrix || by === 'side' || !profile) {
-      chart?.setSplit(null);
-      state.value = { kind: 'side' };
-      return;
-    }
+    const by = grouping.value;
     const asOfMs = panel.asOfMs.value;
-    if (asOfMs !== null) chart.setSplit(null);
+    if (!chart || !matrix || !there.value) return;
+    if (by === 'side') chart.setSplit(null, chart.profile?.pain ?? NO_PAIN);
+    // Of another moment they would be wrong.
+    if (asOfMs !== null) chart.setSplit(null, NO_PAIN);
     state.value = { kind: 'asking' };
     const poll = new Poll(panel, matrix, by, theme.value, asOfMs, state);
     poll.start();
@@ -111,6 +126,6 @@ export function startSplit(panel: Panel, state: Signal<SplitState>): () => void 
   });
   return () => {
     stop();
-    panel.chart.peek()?.setSplit(null);
+    panel.chart.peek()?.setSplit(null, NO_PAIN);
   };
 }

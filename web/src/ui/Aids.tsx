@@ -51,7 +51,7 @@ function Pain({ profile, decimals }: { profile: Profile; decimals: number }) {
 /** Over the profile's strip: its split, colors and max pain. */
 export function ProfileHead() {
   const p = usePanel();
-  const [state] = useState(() => signal<SplitState>({ kind: 'side' }));
+  const [state] = useState(() => signal<SplitState>({ kind: 'asking' }));
   useEffect(() => startSplit(p, state), [p]);
   void p.revision.value;
   const chart = p.chart.value;
@@ -59,24 +59,27 @@ export function ProfileHead() {
   const profile = left === null ? null : chart?.profile;
   if (!chart || !profile) return null;
   const { kind } = state.value;
+  const { split } = p.query.value;
   return (
     <div class="profile-head" style={{ left: `${left! + 2}px` }}>
       <select
         aria-label="Profile"
-        value={p.query.value.split}
+        value={split}
         onChange={(event) => {
-          const split = GROUPINGS.find((one) => one === event.currentTarget.value) ?? 'side';
-          p.set({ split }, 'push');
+          const next = GROUPINGS.find((one) => one === event.currentTarget.value) ?? 'side';
+          p.set({ split: next }, 'push');
         }}
       >
-        {GROUPINGS.map((split) => (
-          <option key={split} value={split}>
-            {SPLIT_TEXT[split]}
+        {GROUPINGS.map((one) => (
+          <option key={one} value={one}>
+            {SPLIT_TEXT[one]}
           </option>
         ))}
       </select>
-      {kind === 'asking' && <p class="muted">loading …</p>}
-      {kind === 'failed' && <p role="alert">could not be loaded: by side</p>}
+      {kind === 'asking' && split !== 'side' && profile.groups.length === 0 && <p class="muted">loading …</p>}
+      {kind === 'failed' && (
+        <p role="alert">{split === 'side' ? 'no max pain: ' : ''}the map could not be loaded</p>
+      )}
       {profile.groups.length > 0 && (
         <ul class="profile-legend" data-testid="profile-legend">
           {profile.groups.map((group) => (

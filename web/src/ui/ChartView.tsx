@@ -11,6 +11,7 @@ import { announcement } from '../state/page';
 import { active, panels, type Panel } from '../state/panel';
 import { usePanel } from './context';
 import { lazy } from './lazy';
+import { ModelLine } from './controls';
 import { Legend } from './Legend';
 import { Banners, Busy, ModeBadge, Overlay, Watermark } from './States';
 import { CAPTION } from './StatusBar';
@@ -87,7 +88,7 @@ function useChart(p: Panel) {
           p.cursor.value = at;
           linkCursor(p);
         },
-        onClick: () => (p.pin.value ? (p.pin.value = null) : p.pinCursor()),
+        onClick: (at) => (p.pin.value ? (p.pin.value = null) : p.pinCursor(at)),
         onAtLive: (live) => (p.atLive.value = live),
         onTimeRange: (fromMs, toMs) => linkTime(p, fromMs, toMs),
         onLayout: (left) => (p.profileLeft.value = left),
@@ -138,6 +139,7 @@ export function ChartView() {
         {p.query.value.bands && <Bands />}
         {p.query.value.profile && p.matrix.value && <ProfileHead />}
         {p.query.value.sub !== '' && <SubPanes />}
+        <ModelLine />
         <Watermark />
         <div class="stage-badge">
           <ModeBadge />

@@ -9,7 +9,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 
 import { formatTime, zoneLabel } from '../engine/axis';
 import { passes, type FeedRow } from '../engine/feed';
-import { WINDOWS, type Window } from '../engine/feedtotals';
+import { WINDOWS, type Window, type WindowTotal } from '../engine/feedtotals';
 import { formatFullUsd, formatPrice, formatUsd, splitSymbol } from '../format';
 import { FeedStore } from '../state/feed';
 import { LARGE, MIN_USD, WIDTH, clampWidth, feedPrefs, setFeedPrefs } from '../state/feedprefs';
@@ -111,9 +111,10 @@ function Head({ store }: { store: FeedStore }) {
   return (
     <header class="feed-head">
       <h2>Liquidations</h2>
-      <span class="muted">{contract}</span>
+      {store.asOfMs.value === null && <span class="muted">{contract}</span>}
       <ModeBadge />
       <span class="spacer" />
+      {p.link.value.phase === 'down' && <span class="feed-down">disconnected</span>}
       {store.asOfMs.value !== null && <span class="feed-paused">as of {clock(store.asOfMs.value, p)}</span>}
       {store.feed.paused && store.asOfMs.value === null && <span class="feed-paused">paused</span>}
       <button
@@ -138,34 +139,43 @@ function Head({ store }: { store: FeedStore }) {
   );
 }
 
-/** Whether sums are less than what happened: the feeds leave some out, or records are short. */
+/** Whether sums are less than what happened: a feed leaves some out, or an exchange tells none. */
 function boundOf(store: FeedStore): boolean {
+  return Object.values(store.completeness.value ?? {}).some((kind) => kind !== 'full');
+}
+
+/** The sums of one window; null before they came, and where no exchange tells any. */
+function sumsOf(store: FeedStore, name: Window): WindowTotal | null {
   const kinds = Object.values(store.completeness.value ?? {});
-  return kinds.some((kind) => kind !== null && kind !== 'full');
+  if (kinds.length > 0 && kinds.every((kind) => kind === null)) return null;
+  return store.totals.read()?.[name] ?? null;
+}
+
+function titleOf(name: Window, of: WindowTotal | null, bound: boolean): string {
+  if (!of) return `Last ${name}: not known`;
+  const sums = `longs ${formatFullUsd(of.longUsd)}, shorts ${formatFullUsd(of.shortUsd)}`;
+  const short = of.complete ? '' : '; not recorded over all of this time';
+  return `Last ${name}: ${of.count} liquidations, ${sums}${short}${bound ? '; a lower bound' : ''}`;
 }
 
 function Total({ store, name }: { store: FeedStore; name: Window }) {
   void store.revision.value;
-  const totals = store.totals.read();
-  const of = totals?.[name];
+  const of = sumsOf(store, name);
   const sum = of ? of.longUsd + of.shortUsd : 0;
-  const bound = of && (boundOf(store) || !of.complete) ? '≥ ' : '';
-  const share = of && sum > 0 ? of.longUsd / sum : 0.5;
-  const title = of
-    ? `Last ${name}: ${of.count} liquidations, longs ${formatFullUsd(of.longUsd)}, shorts ${formatFullUsd(of.shortUsd)}` +
-      `${of.complete ? '' : '; not recorded over all of this time'}${boundOf(store) ? '; a lower bound' : ''}`
-    : `Last ${name}`;
+  const bound = boundOf(store);
+  const words = (usd: number | undefined): string =>
+    usd === undefined ? '–' : `${bound || !of?.complete ? '≥ ' : ''}${formatUsd(usd)}`;
   return (
-    <div class="feed-total" title={title} data-window={name}>
+    <div class="feed-total" title={titleOf(name, of, bound)} data-window={name}>
       <dt>{name}</dt>
       <dd class="long">
-        <i aria-hidden="true">▼</i> <span class="sr">longs</span> {of ? `${bound}${formatUsd(of.longUsd)}` : '–'}
+        <i aria-hidden="true">▼</i> <span class="sr">longs</span> {words(of?.longUsd)}
       </dd>
       <dd class={sum > 0 ? 'feed-share' : 'feed-share blank'} aria-hidden="true">
-        <i style={{ width: `${share * 100}%` }} />
+        <i style={{ width: `${sum > 0 && of ? (100 * of.longUsd) / sum : 50}%` }} />
       </dd>
       <dd class="short">
-        <i aria-hidden="true">▲</i> <span class="sr">shorts</span> {of ? `${bound}${formatUsd(of.shortUsd)}` : '–'}
+        <i aria-hidden="true">▲</i> <span class="sr">shorts</span> {words(of?.shortUsd)}
       </dd>
     </div>
   );
@@ -215,8 +225,34 @@ function ExchangeFilter({ store }: { store: FeedStore }) {
   );
 }
 
+/** "≥ $10K" of a round figure. */
+function atLeast(usd: number): string {
+  return `≥ ${formatUsd(usd).replace(/\.0+(?=\D)/, '')}`;
+}
+
+function LargeFilter() {
+  return (
+    <select
+      class="feed-large"
+      aria-label="Mark large ones"
+      title="From which size a row stands out"
+      value={String(feedPrefs.value.large)}
+      onChange={(event) => {
+        const next = LARGE.find((one) => String(one) === event.currentTarget.value);
+        if (next !== undefined) setFeedPrefs({ large: next });
+      }}
+    >
+      {LARGE.map((one) => (
+        <option key={one} value={String(one)}>
+          Mark: {one === 'auto' ? 'auto' : one === 'off' ? 'none' : atLeast(one)}
+        </option>
+      ))}
+    </select>
+  );
+}
+
 function Filters({ store }: { store: FeedStore }) {
-  const { side, minUsd, large } = feedPrefs.value;
+  const { side, minUsd } = feedPrefs.value;
   return (
     <div class="feed-filters">
       <Segments
@@ -237,27 +273,12 @@ function Filters({ store }: { store: FeedStore }) {
       >
         {MIN_USD.map((usd) => (
           <option key={usd} value={String(usd)}>
-            {usd === 0 ? 'All sizes' : `≥ ${formatUsd(usd).replace(/\.0+(?=\D)/, '')}`}
+            {usd === 0 ? 'All sizes' : atLeast(usd)}
           </option>
         ))}
       </select>
       <ExchangeFilter store={store} />
-      <select
-        class="feed-large"
-        aria-label="Mark large ones"
-        title="From which size a row stands out"
-        value={String(large)}
-        onChange={(event) => {
-          const next = LARGE.find((one) => String(one) === event.currentTarget.value);
-          if (next !== undefined) setFeedPrefs({ large: next });
-        }}
-      >
-        {LARGE.map((one) => (
-          <option key={one} value={String(one)}>
-            {one === 'auto' ? 'Mark: auto' : one === 'off' ? 'Mark: none' : `Mark: ≥ ${formatUsd(one).replace(/\.0+(?=\D)/, '')}`}
-          </option>
-        ))}
-      </select>
+      <LargeFilter />
     </div>
   );
 }
@@ -266,7 +287,7 @@ function Columns() {
   const p = usePanel();
   const { age } = feedPrefs.value;
   return (
-    <div class="feed-columns" aria-hidden="false">
+    <div class="feed-columns">
       <span>Side</span>
       <span>USD</span>
       <span>Price</span>
@@ -286,12 +307,11 @@ const DAY_MS = 86_400_000;
 
 /** The columns are as wide as what they hold: prices of this contract, times of this day or more. */
 function Table({ store, children }: { store: FeedStore; children: ComponentChildren }) {
-  const p = usePanel();
   void store.revision.value;
   const rows = store.rows();
   const oldest = rows[rows.length - 1]?.timeMs ?? Infinity;
   const dated = !feedPrefs.value.age && (rows[0]?.timeMs ?? 0) - oldest > DAY_MS;
-  const digits = formatPrice(rows[0]?.price ?? 1000, p.chart.value?.priceDecimals ?? 2).length;
+  const digits = formatPrice(rows[0]?.price ?? 1000, store.decimals).length;
   return (
     <div class={dated ? 'feed-table dated' : 'feed-table'} style={{ '--feed-price': `${digits + 1}ch` }}>
       {children}
@@ -334,7 +354,7 @@ function Spoken({ store }: { store: FeedStore }) {
         const row = store.rows().find((one) => store.isNew(one) && passes(one, store.filter.peek()));
         if (!row || row === last.current.row) return;
         last.current = { atMs: now, row };
-        const price = formatPrice(row.price, p.chart.peek()?.priceDecimals ?? 2);
+        const price = formatPrice(row.price, store.decimals);
         setText(`Large ${row.side} liquidated: ${formatUsd(row.usd)} at ${price} on ${row.exchange}`);
       }),
     [store, p],

@@ -121,7 +121,7 @@ function useWindow(box: { current: HTMLDivElement | null }, rowHeight: number) {
   }, []);
   const first = Math.max(0, Math.floor(top / rowHeight) - SPARE);
   const count = Math.ceil(height / rowHeight) + 2 * SPARE;
-  return { top, setTop, height, first, end: first + count };
+  return { top, setTop, first, end: first + count };
 }
 
 function useThumb(): boolean {
@@ -164,29 +164,10 @@ function NewPill(props: { store: FeedStore; onGo: () => void }) {
   );
 }
 
-export function FeedRows(props: { store: FeedStore; onShow: (row: FeedRow) => void }) {
-  const { store, onShow } = props;
-  const p = usePanel();
-  void store.revision.value;
-  const rows = store.rows();
-  const box = useRef<HTMLDivElement>(null);
-  const rowHeight = useThumb() ? ROW.thumb : ROW.mouse;
-  const view = useWindow(box, rowHeight);
-  const [over, setOver] = useState(false);
+/** Which row is chosen, and the keys which choose: rows are known by themselves, not by place. */
+function useChosen(rows: readonly FeedRow[], box: { current: HTMLDivElement | null }, rowHeight: number) {
   const [chosen, setChosen] = useState<number | null>(null);
   const at = chosen === null ? -1 : rows.findIndex((row) => keyOf(row) === chosen);
-  const still = rows.length > 0 && (over || view.top > rowHeight / 2 || at >= 0);
-  useEffect(() => {
-    if (still) store.pause();
-    else store.resume();
-  }, [still, store]);
-  const go = (): void => {
-    setOver(false);
-    setChosen(null);
-    box.current!.scrollTop = 0;
-    view.setTop(0);
-    store.resume();
-  };
   const choose = (index: number): void => {
     setChosen(keyOf(rows[index]));
     const { scrollTop, clientHeight } = box.current!;
@@ -194,58 +175,105 @@ export function FeedRows(props: { store: FeedStore; onShow: (row: FeedRow) => vo
     if (y < scrollTop) box.current!.scrollTop = y;
     else if (y + rowHeight > scrollTop + clientHeight) box.current!.scrollTop = y + rowHeight - clientHeight;
   };
-  const onKey = (event: KeyboardEvent): void => {
-    const page = Math.max(1, Math.floor(view.height / rowHeight) - 1);
-    const to = rows.length > 0 ? moved(event.key, at, page, rows.length) : null;
+  /** Whether the key was one of ours. */
+  const move = (key: string): boolean => {
+    const page = Math.max(1, Math.floor((box.current?.clientHeight ?? 0) / rowHeight) - 1);
+    const to = rows.length > 0 ? moved(key, at, page, rows.length) : null;
     if (to !== null) choose(to);
-    else if (event.key === 'Enter' && at >= 0) onShow(rows[at]);
-    else if (event.key === 'Escape' && at >= 0) go();
-    else return;
-    event.preventDefault();
+    return to !== null;
   };
-  const zone = p.query.value.zone;
-  const decimals = p.chart.value?.priceDecimals ?? 2;
+  return { at, move, clear: () => setChosen(null) };
+}
+
+interface ListProps {
+  readonly store: FeedStore;
+  readonly rows: readonly FeedRow[];
+  /** The rows in the document: from `first` to before `end`. */
+  readonly first: number;
+  readonly end: number;
+  readonly rowHeight: number;
+  /** Index of the chosen row, or -1. */
+  readonly at: number;
+  readonly onShow: (row: FeedRow) => void;
+  readonly onKeyDown: (event: KeyboardEvent) => void;
+  readonly onBlur: () => void;
+}
+
+function List({ store, rows, first, end, rowHeight, at, onShow, onKeyDown, onBlur }: ListProps) {
+  const p = usePanel();
+  void store.revision.value;
+  const { zone } = p.query.value;
+  const decimals = store.decimals;
   const large = store.largeUsd();
   const played = p.mode.value === 'replay' ? (p.status.value?.data_ms ?? 0) : null;
   const when = whenOf(feedPrefs.value.age, store.asOfMs.value ?? played, zone);
+  return (
+    <div
+      class="feed-rows"
+      role="listbox"
+      aria-label="Liquidations, newest first"
+      aria-activedescendant={at >= 0 ? `feed-${keyOf(rows[at])}` : undefined}
+      tabIndex={0}
+      style={{ height: `${rows.length * rowHeight}px`, paddingTop: `${first * rowHeight}px` }}
+      onKeyDown={onKeyDown}
+      onBlur={onBlur}
+    >
+      {rows.slice(first, end).map((row, i) => (
+        <Row
+          key={keyOf(row)}
+          id={`feed-${keyOf(row)}`}
+          row={row}
+          place={first + i + 1}
+          of={rows.length}
+          large={row.usd >= large}
+          isNew={store.isNew(row)}
+          chosen={first + i === at}
+          coin={p.isCoin.value}
+          decimals={decimals}
+          zone={zone}
+          when={when(row.timeMs)}
+          onShow={onShow}
+        />
+      ))}
+    </div>
+  );
+}
+
+export function FeedRows(props: { store: FeedStore; onShow: (row: FeedRow) => void }) {
+  const { store, onShow } = props;
+  void store.revision.value;
+  const rows = store.rows();
+  const box = useRef<HTMLDivElement>(null);
+  const rowHeight = useThumb() ? ROW.thumb : ROW.mouse;
+  const { top, setTop, first, end } = useWindow(box, rowHeight);
+  const [over, setOver] = useState(false);
+  const { at, move, clear } = useChosen(rows, box, rowHeight);
+  const still = rows.length > 0 && (over || top > rowHeight / 2 || at >= 0);
+  useEffect(() => (still ? store.pause() : store.resume()), [still, store]);
+  const go = (): void => {
+    setOver(false);
+    clear();
+    box.current!.scrollTop = 0;
+    setTop(0);
+    store.resume();
+  };
+  const onKey = (event: KeyboardEvent): void => {
+    if (event.key === 'Enter' && at >= 0) onShow(rows[at]);
+    else if (event.key === 'Escape' && at >= 0) go();
+    else if (!move(event.key)) return;
+    event.preventDefault();
+  };
   return (
     <div class="feed-stage">
       <NewPill store={store} onGo={go} />
       <div
         ref={box}
         class="feed-scroll"
-        onScroll={(event) => view.setTop(event.currentTarget.scrollTop)}
+        onScroll={(event) => setTop(event.currentTarget.scrollTop)}
         onPointerMove={(event) => event.pointerType === 'mouse' && !store.feed.paused && setOver(true)}
         onPointerLeave={() => setOver(false)}
       >
-        <div
-          class="feed-rows"
-          role="listbox"
-          aria-label="Liquidations, newest first"
-          aria-activedescendant={at >= 0 ? `feed-${chosen}` : undefined}
-          tabIndex={0}
-          style={{ height: `${rows.length * rowHeight}px`, paddingTop: `${view.first * rowHeight}px` }}
-          onKeyDown={onKey}
-          onBlur={() => setChosen(null)}
-        >
-          {rows.slice(view.first, view.end).map((row, i) => (
-            <Row
-              key={keyOf(row)}
-              id={`feed-${keyOf(row)}`}
-              row={row}
-              place={view.first + i + 1}
-              of={rows.length}
-              large={row.usd >= large}
-              isNew={store.isNew(row)}
-              chosen={view.first + i === at}
-              coin={p.isCoin.value}
-              decimals={decimals}
-              zone={zone}
-              when={when(row.timeMs)}
-              onShow={onShow}
-            />
-          ))}
-        </div>
+        <List {...{ store, rows, first, end, rowHeight, at, onShow, onKeyDown: onKey, onBlur: clear }} />
         <FeedEnd store={store} rows={rows.length} />
       </div>
     </div>

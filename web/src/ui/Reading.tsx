@@ -152,7 +152,7 @@ export function ProfileReading({ profile, m, price }: { profile: Profile; m: Hea
       </div>
       {rows.length > 0 && <Shares rows={rows} colors={rows.map((row) => colorOf(row.name))} label="Split" />}
       <div class={`tip-way ${side}`}>
-        <span>now → here</span>
+        <span>{p.asOfMs.value === null ? 'now' : 'then'} → here</span>
         <b>
           ~{formatUsd(profile.cumulative[bin])} {side}s
         </b>

@@ -203,9 +203,11 @@ function GoTo() {
         onInput={(event) => setTyped(event.currentTarget.value)}
       />
       <span class="muted">{zoneLabel(zone, asOfMs ?? 0)}</span>
-      <button type="submit" class="button" disabled={typed === null}>
-        Go
-      </button>
+      {typed !== null && (
+        <button type="submit" class="button">
+          Go
+        </button>
+      )}
     </form>
   );
 }
@@ -264,6 +266,7 @@ export function Scrubber() {
   useKeys();
   return (
     <section class="travel" aria-label="Time travel" aria-busy={loading.value > 0} data-testid="travel">
+      {loading.value > 0 && <div class="busy" role="progressbar" aria-label="Loading the past" />}
       {trouble.value && (
         <p class="travel-trouble" role="alert">
           {trouble.value}

@@ -137,6 +137,7 @@ function ProblemBanner() {
 function StaleBanner() {
   const p = usePanel();
   if (!p.stale.value || p.view.value !== 'picture' || p.link.value.phase === 'down') return null;
+  if (p.asOfMs.value !== null) return null; // the past is meant to be old
   const late = (p.status.value?.exchanges ?? []).filter((row) => row.state !== 'live');
   return (
     <div class="banner amber" role="status" data-testid="stale">
@@ -153,7 +154,7 @@ function PartialBanner() {
   const p = usePanel();
   const s = p.status.value;
   if (!s || p.view.value !== 'picture' || s.columns === 0 || s.columns >= s.columns_wanted) return null;
-  if (s.collecting_since_ms === null) return null;
+  if (s.collecting_since_ms === null || p.asOfMs.value !== null) return null;
   return (
     <div class="banner plain" data-testid="partial">
       <span>

@@ -78,7 +78,11 @@ function PaneLegend({ panes, place }: { panes: Subpanes; place: PanePlace }) {
   // Values are there, but newer ones do not come.
   const late = panes.feed.series.value && panes.feed.problem.value && place.kind !== 'rsi';
   return (
-    <div class="pane-legend" data-pane={place.kind} style={{ top: `${place.top + 2}px` }}>
+    <div
+      class={columnAt(panes) === null ? 'pane-legend' : 'pane-legend at-cursor'}
+      data-pane={place.kind}
+      style={{ top: `${place.top + 2}px` }}
+    >
       <b title={line}>{name}</b>
       <Reading panes={panes} kind={place.kind} />
       {late && (
@@ -121,7 +125,11 @@ function TimeTip({ panes }: { panes: Subpanes }) {
   const left = Math.max(4, Math.min(hover.x + 10, width - (wide ? TIP_WIDTH : TIP_NARROW)));
   const cells = [['O', open], ['H', high], ['L', low], ['C', close]] as const;
   return (
-    <div class="tip pane-tip" data-testid="time-tip" style={{ left: `${left}px`, bottom: `calc(100% - ${first.top - 6}px)` }}>
+    <div
+      class="tip pane-tip"
+      data-testid="time-tip"
+      style={{ left: `${left}px`, bottom: `calc(100% - ${first.top - 6}px)` }}
+    >
       <span class="tip-time">
         {formatTime(m.timeMs(hover.column), zone)}
         {zone === 'utc' ? ' UTC' : ''}

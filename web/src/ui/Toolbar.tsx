@@ -69,12 +69,12 @@ function Price() {
   );
 }
 
-function IconButton(props: { label: string; name: DialogName; children: preact.ComponentChildren }) {
+function IconButton(props: { label: string; name: DialogName; id?: string; children: preact.ComponentChildren }) {
   return (
     <button
       type="button"
       class="icon"
-      data-name={props.name}
+      data-name={props.id ?? props.name}
       aria-label={props.label}
       title={props.label}
       onClick={() => (dialog.value = props.name)}
@@ -154,6 +154,9 @@ export function Toolbar() {
           </button>
         )}
         <ThemeButton />
+        <IconButton label="All controls" name="controls" id="all">
+          <Sliders />
+        </IconButton>
         <IconButton label="Keys (?)" name="help">
           <Keyboard />
         </IconButton>
@@ -167,7 +170,8 @@ export function Toolbar() {
         {heat && <StepControl />}
         <ModelControl />
         <LeverageButton />
-        <ModelLine />
+        {!heat && <ModelLine />}
+        <span class="spacer" />
         {heat && <SideControl short />}
         {heat && <RealisedToggle />}
         {heat && <ScaleControl />}

@@ -112,14 +112,14 @@ function Body({ m, column, price, sure, bubble }: At) {
         <span class="tip-distance">{formatPercent(distance)}</span>
       </div>
       <div class="tip-time">
-        {future ? 'newest column' : `${formatTime(m.timeMs(column), zone)}`}
+        {future ? (p.asOfMs.value === null ? 'newest column' : 'the map of then') : formatTime(m.timeMs(column), zone)}
         {!future && zone === 'utc' ? ' UTC' : ''}
       </div>
       <Candle m={m} column={column} decimals={decimals} />
       <Cell m={m} cell={cell} usd={usd} sure={sure} />
       {bubble && <Liquidated bubble={bubble} />}
       <div class={`tip-way ${waySide}`}>
-        <span>now → here</span>
+        <span>{p.asOfMs.value === null ? 'now' : 'then'} → here</span>
         <b>
           {way > 0 ? '~' : ''}
           {formatUsd(way)} {waySide}s

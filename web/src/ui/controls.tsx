@@ -141,10 +141,10 @@ export function ModelLine() {
   const p = usePanel();
   const used = MODELS.find((model) => model === p.status.value?.model);
   const auto = p.query.value.model === 'auto' && used !== undefined && used !== 'auto';
-  const text = auto ? `${MODEL_TEXT[used].name}. ${MODEL_TEXT[used].line}` : MODEL_TEXT[p.query.value.model].line;
+  const own = p.query.value.mixture === '' ? '' : 'Own mixture. ';
+  const text = own + (auto ? `${MODEL_TEXT[used].name}. ${MODEL_TEXT[used].line}` : MODEL_TEXT[p.query.value.model].line);
   return (
     <span class="model-line" title={text}>
-      {p.query.value.mixture !== '' && 'Own mixture of leverage. '}
       {text}
     </span>
   );

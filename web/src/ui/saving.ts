@@ -14,6 +14,7 @@ import { chartTheme } from '../engine/theme';
 import { formatStep, formatUsd, splitSymbol } from '../format';
 import type { Panel } from '../state/panel';
 import { legendTicks } from './Legend';
+import { writePaneLegends } from './paneStill';
 import { CAPTION } from './StatusBar';
 
 const utc = (ms: number): string => new Date(ms).toISOString().slice(0, 16).replace('T', ' ');
@@ -84,9 +85,11 @@ export function poster(p: Panel, nowMs: number): HTMLCanvasElement {
     unit: p.status.value?.usd_scale === 'relative' ? 'relative' : 'USD / bin',
   };
   const chart = p.chart.value!.still();
-  const box = document.querySelector(`.figure[data-panel='${p.index + 1}'] .chart`);
+  const figure = document.querySelector(`.figure[data-panel='${p.index + 1}']`);
+  const box = figure?.querySelector('.chart');
   // The canvas has the screen's pixels, its box has CSS ones.
   const ratio = box?.clientWidth ? chart.width / box.clientWidth : window.devicePixelRatio;
+  if (figure) writePaneLegends(chart, figure, ratio);
   return drawPoster(chart, ratio, text, legend, chartTheme(look.theme, look.palette));
 }
 

@@ -106,7 +106,7 @@ function StaleBanner({ m }: { m: MapModel }) {
 
 /** What must be said beside the numbers: scale and what is measured. */
 export function Notes({ m }: { m: MapModel }) {
-  const reply = m.poll.reply.value;
+  const reply = m.reply.value;
   if (!reply) return null;
   const percent = (share: number): string => `${Math.round(share * 100)} %`;
   const { measured_share_long: long, measured_share_short: short, measured_age_ms: age } = reply;

@@ -6,7 +6,7 @@
  */
 
 import { effect } from '@preact/signals';
-import { useEffect, useMemo, useRef } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 
 import { BarChart } from '../../engine/barchart';
 import { parametersOf } from '../../state/map';
@@ -23,7 +23,7 @@ import { MapSentences } from './MapSentences';
 import { MapBanners, MapOverlay } from './MapStates';
 import { MapTable } from './MapTable';
 import { listenKeys } from './keys';
-import { MapModel } from './model';
+import { modelOf, type MapModel } from './model';
 import { barTheme } from './theme';
 import './map.css';
 
@@ -101,7 +101,7 @@ function Watermark({ m }: { m: MapModel }) {
 
 export function MapView() {
   const p = usePanel();
-  const m = useMemo(() => new MapModel(p), [p]);
+  const m = modelOf(p);
   const box = useBars(m);
   const several = panels.value.length > 1;
   const name = `Liquidation map of ${p.symbol.value}${m.simulated.value ? ', simulated' : ''}`;

@@ -12,6 +12,7 @@ import type { BarChart } from '../../engine/barchart';
 import { partsOf, sideOf, toPriceMap, type Grouping, type Part, type PriceMap } from '../../engine/bars';
 import { TIER, TIERS } from '../../engine/groups';
 import { splitSymbol } from '../../format';
+import type { MapReply } from '../../net/map';
 import { MapPoll } from '../../state/map';
 import { nowMs } from '../../state/page';
 import type { Panel } from '../../state/panel';
@@ -33,6 +34,7 @@ export class MapModel {
   readonly table = signal(false);
   /** The whole map is in view. */
   readonly whole = signal(true);
+  readonly reply: ReadonlySignal<MapReply | null>;
   readonly map: ReadonlySignal<PriceMap | null>;
   readonly by: ReadonlySignal<Grouping>;
   readonly parts: ReadonlySignal<readonly Part[]>;
@@ -45,7 +47,14 @@ export class MapModel {
   readonly about: ReadonlySignal<Circumstances>;
 
   constructor(readonly panel: Panel) {
-    const { reply } = this.poll;
+    // What was asked for before another instrument was chosen is not shown under its name.
+    const { poll } = this;
+    const reply = computed(() => {
+      const last = poll.reply.value;
+      const name = panel.wanted.value?.instrument;
+      return name === undefined || name === poll.instrument ? last : null;
+    });
+    this.reply = reply;
     this.map = computed(() => (reply.value ? toPriceMap(reply.value) : null));
     this.by = computed(() => {
       const several = (reply.value?.parts?.length ?? 0) > 1;
@@ -73,7 +82,7 @@ export class MapModel {
 
   /** The socket knows the newest data; without it the map's own time counts. */
   private age(): number | null {
-    const reply = this.poll.reply.value;
+    const reply = this.reply.value;
     if (!reply) return null;
     const known = this.panel.ageMs.value;
     const age = Math.max(0, nowMs.value - this.poll.heardMs.value);
@@ -82,7 +91,7 @@ export class MapModel {
   }
 
   private circumstances(): Circumstances {
-    const reply = this.poll.reply.value;
+    const reply = this.reply.value;
     const { exchange, contract } = splitSymbol(this.panel.symbol.value);
     const single = exchange !== 'simulated' && !this.panel.isCoin.value;
     // Of a coin all exchanges go without saying; a choice among them does not.
@@ -140,4 +149,13 @@ export class MapModel {
     const within = price === null ? null : Math.max(low, Math.min(high, price));
     this.panel.set({ target: within === null ? null : Number(within.toFixed(this.decimals.peek())) }, mode);
   }
+}
+
+const models = new WeakMap<Panel, MapModel>();
+
+/** The map of a panel; it outlives its view, so that switching back shows it at once. */
+export function modelOf(panel: Panel): MapModel {
+  let model = models.get(panel);
+  if (!model) models.set(panel, (model = new MapModel(panel)));
+  return model;
 }
