@@ -293,9 +293,7 @@ def test_auto_model_says_which_one_it_is(page: Page, fake: Any) -> None:
     expect(page.locator(".stage > .model-line")).to_have_text(re.compile(r"^Sharp\. "))
     page.locator(".controls button[data-value=calibrated]").click()
     expect(page).to_have_url(re.compile("m=calibrated"))
-    expect(page.locator(".stage > .model-line")).to_have_text(
-        re.compile("^Weights learnt")
-    )
+    expect(page.locator(".stage > .model-line")).to_have_text(re.compile("^Weights learnt"))
 
 
 def test_attribution_is_on_the_chart_and_in_about(page: Page, fake: Any) -> None:
