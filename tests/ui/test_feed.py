@@ -3,7 +3,6 @@
 import re
 import time
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import pytest
@@ -191,7 +190,7 @@ def test_thousand_rows_a_second_stay_bounded(page: Page, fake: Any, tape: Tape) 
         client.send("HeapProfiler.collectGarbage")
         return int(client.send("Runtime.getHeapUsage")["usedSize"])
 
-    answers, heaps, shown = [], [], []
+    heaps, shown = [], []
     for frame in range(100):
         rows = [
             tape.row(-100 * frame - i - 1, 50.0 if i % 2 else 2000.0, price=99 + i / 50)
@@ -200,15 +199,12 @@ def test_thousand_rows_a_second_stay_bounded(page: Page, fake: Any, tape: Tape) 
         began = time.monotonic()
         tell(fake, *rows)
         if frame % 5 == 4:
-            asked = time.monotonic()
             shown.append(page.evaluate("document.querySelectorAll('.feed-row').length"))
-            answers.append(time.monotonic() - asked)
         if frame in (59, 99):
             heaps.append(heap())
         page.wait_for_timeout(max(0, 100 - 1000 * (time.monotonic() - began)))
     assert min(shown[2:]) > 10
     assert max(shown) < 80
-    assert median(answers) < 0.2, answers
     # 4,000 more rows went through a full list; kept, they would be well over a megabyte.
     assert heaps[1] - heaps[0] < 1_000_000, heaps
     expect(rows_of(page).first).to_have_attribute(
