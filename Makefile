@@ -52,7 +52,7 @@ lint: $(VENV) ## formatting, ruff, mypy, import layers, spelling
 unit: $(VENV) ## unit and documentation tests
 	$(PYTEST) tests/unit tests/docs -m "not slow and not ui" $(ARGS)
 
-soak: $(VENV) ## a day of live collecting with a fault a minute, in minutes; SEED=7
+soak: setup ## a day of live collecting with a fault a minute, the page over 8 h; in minutes; SEED=7
 	SOAK_HOURS=24 SOAK_SEED=$(SEED) nice $(PYTEST) tests/soak -s $(ARGS)
 
 fuzz: $(VENV) ## damaged files and odd queries, for minutes; SECONDS=600 SEED=7

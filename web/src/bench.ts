@@ -19,6 +19,8 @@ declare global {
   interface Window {
     liqheatBench?: Record<'pan' | 'threshold' | 'append' | 'decode', (n: number) => Promise<number[]>> & {
       readonly settled: () => Promise<string>;
+      /** Of the timings made last: the part before the picture was rastered [ms]. */
+      readonly script: () => number[];
     };
   }
 }
@@ -144,12 +146,15 @@ function forceRaster(): void {
   }
 }
 
+let script: number[] = [];
+
 /**
  * Time `change` with the repaint it asks for. The repaint is caught and run at once: waiting
  * for the next animation frame is not work.
  */
 async function time(n: number, change: (i: number) => void): Promise<number[]> {
   const out: number[] = [];
+  script = [];
   const original = window.requestAnimationFrame;
   for (let i = 0; i < n + 3; i++) {
     await nextFrame();
@@ -158,6 +163,7 @@ async function time(n: number, change: (i: number) => void): Promise<number[]> {
     const started = performance.now();
     change(i);
     for (const job of jobs.splice(0)) job(started);
+    script.push(performance.now() - started);
     forceRaster();
     out.push(performance.now() - started);
     window.requestAnimationFrame = original;
@@ -219,6 +225,7 @@ export function startBench(size: string): void {
         });
       },
       settled: () => settled(panel.chart.value!),
+      script: () => script.slice(3),
       decode: async (n: number) => {
         const packed = await pack(snapshot);
         const out: number[] = [];
