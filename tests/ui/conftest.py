@@ -40,6 +40,9 @@ START_SECONDS = 90
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-screenshots", action="store_true", help="rewrite docs/img")
+    parser.addoption(
+        "--update-goldens", action="store_true", help="rewrite tests/ui/golden"
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

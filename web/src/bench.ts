@@ -66,15 +66,16 @@ function makeUp(w: number, h: number): Snapshot {
   const codes = new Uint8Array(w * h);
   const now = new Float32Array(h);
   for (let t = 0; t < w; t++) {
-    for (let p = 0; p < h; p++) now[p] *= 0.9996;
-    for (let k = 0; k < 12; k++) {
+    for (let p = 0; p < h; p++) now[p] *= 0.993;
+    for (let k = 0; k < 2; k++) {
       const distance = [0.008, 0.012, 0.02, 0.04, 0.09][Math.floor(rnd() * 5)] * (0.9 + 0.2 * rnd());
       const p = bin(candles.close[t] * (rnd() < 0.5 ? 1 - distance : 1 + distance));
-      for (let d = -2; d <= 2; d++) if (p + d >= 0 && p + d < h) now[p + d] += 10 * rnd() ** 6 + 0.2;
+      const usd = 40 * rnd() ** 8 + 0.02;
+      for (let d = -2; d <= 2; d++) if (p + d >= 0 && p + d < h) now[p + d] += usd * (0.6 + 0.4 * rnd());
     }
     for (let p = Math.max(0, bin(candles.low[t])); p <= bin(candles.high[t]) && p < h; p++) now[p] = 0;
     for (let p = 0; p < h; p++) {
-      codes[t * h + p] = now[p] < 1e-3 ? 0 : Math.min(255, 1 + Math.round(25 * Math.log(now[p] / 1e-3)));
+      codes[t * h + p] = now[p] < 1e-3 ? 0 : Math.min(255, 1 + Math.round(22 * Math.log(now[p] / 1e-3)));
     }
   }
   const header = {
@@ -182,9 +183,18 @@ async function settled(chart: HeatChart): Promise<string> {
   return before;
 }
 
+/** Take a tenth of the columns away, and a single one: steps without data. */
+function makeGaps({ header: { columns: w, bins: h }, codes, candles }: Snapshot): void {
+  for (const [from, to] of [[0.4 * w, 0.5 * w], [0.8 * w, 0.8 * w + 1]].map((edges) => edges.map(Math.floor))) {
+    codes.fill(0, from * h, to * h);
+    for (const series of Object.values(candles)) (series as Float32Array).fill(NaN, from, to);
+  }
+}
+
 export function startBench(size: string): void {
   const [w, h] = size.split('x').map(Number);
   const snapshot = makeUp(Math.min(w || 1440, 8192), Math.min(h || 400, 2000));
+  if (new URLSearchParams(window.location.search).has('gaps')) makeGaps(snapshot);
   const matrix = new HeatMatrix(snapshot);
   const panel = panels.peek()[0];
   panel.pictureMode.value = 'simulated';
