@@ -226,7 +226,7 @@ function ExchangeFilter({ store }: { store: FeedStore }) {
 }
 
 /** "≥ $10K" of a round figure. */
-function atLeast(usd: number): string {
+function bounded(usd: number): string {
   return `≥ ${formatUsd(usd).replace(/\.0+(?=\D)/, '')}`;
 }
 
@@ -244,7 +244,7 @@ function LargeFilter() {
     >
       {LARGE.map((one) => (
         <option key={one} value={String(one)}>
-          Mark: {one === 'auto' ? 'auto' : one === 'off' ? 'none' : atLeast(one)}
+          Mark: {one === 'auto' ? 'auto' : one === 'off' ? 'none' : bounded(one)}
         </option>
       ))}
     </select>
@@ -273,7 +273,7 @@ function Filters({ store }: { store: FeedStore }) {
       >
         {MIN_USD.map((usd) => (
           <option key={usd} value={String(usd)}>
-            {usd === 0 ? 'All sizes' : atLeast(usd)}
+            {usd === 0 ? 'All sizes' : bounded(usd)}
           </option>
         ))}
       </select>
