@@ -123,12 +123,17 @@ function startPanes(chart: HeatChart | null, m: HeatMatrix, kinds: readonly Pane
 
 /** The snapshot as the server would send it, to time the way back. */
 async function pack({ header, codes }: Snapshot): Promise<Uint8Array<ArrayBuffer>> {
-  const { columns: w, bins: h } = header;
+  const { columns: w, bins: h, stepMs, pLo, pStep, vMin, vMax } = header;
   const bytes = new Uint8Array(HEADER_BYTES + codes.length);
   const view = new DataView(bytes.buffer);
   bytes.set([0x4c, 0x51, 0x48, 0x4d, 1, 3, 1, 0]);
   view.setUint32(8, w, true);
   view.setUint32(12, h, true);
+  view.setBigInt64(24, BigInt(stepMs), true);
+  view.setFloat64(32, pLo, true);
+  view.setFloat64(40, pStep, true);
+  view.setFloat32(48, vMin, true);
+  view.setFloat32(52, vMax, true);
   bytes.set(codes, HEADER_BYTES);
   for (let i = codes.length - 1; i >= h; i--) bytes[HEADER_BYTES + i] = codes[i] - codes[i - h];
   const stream = new Blob([bytes]).stream().pipeThrough(new CompressionStream('gzip'));
