@@ -118,7 +118,7 @@ def webgl2(browser: Browser, url: str, size: str) -> list[Row]:
     page.wait_for_timeout(500)
     out = []
     if page.get_attribute(".chart", "data-renderer") == "webgl2":
-        for what, budget in (("pan", 4), ("threshold", 2)):
+        for what, budget in (("pan", 4), ("threshold", 4)):
             page.evaluate(f"liqheatBench.{what}({RUNS})")
             out.append(
                 row(f"{what}, script", size, page.evaluate("liqheatBench.script()"), budget)
