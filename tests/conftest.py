@@ -18,7 +18,11 @@ MINUTE = 60_000
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the browser's tests last: its driver keeps an event loop running in this thread."""
-    items.sort(key=lambda item: "ui" in item.path.parts)
+
+    def in_a_browser(item: pytest.Item) -> bool:
+        return "ui" in item.path.parts or item.get_closest_marker("ui") is not None
+
+    items.sort(key=in_a_browser)
 
 
 @pytest.fixture(scope="session")
