@@ -29,22 +29,23 @@ export class ApiError extends Error {
   }
 }
 
-/** The reply to a path under api/v1; an error of the server, or none at all, is thrown. */
-export async function getReply(path: string, accept: string, signal?: AbortSignal): Promise<Response> {
+/** The reply to a path under api/v1, or that it is as before; an error of the server, or none at all, is thrown. */
+export async function getReply(path: string, headers: Record<string, string>, signal?: AbortSignal): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(`api/v1/${path}`, { headers: { accept }, signal: signal ?? null });
+    response = await fetch(`api/v1/${path}`, { headers, signal: signal ?? null });
   } catch {
     throw new ApiError({ status: 0, title: 'The server cannot be reached' });
   }
-  if (response.ok) return response;
+  if (response.ok || response.status === 304) return response;
   const title = `The server answered ${response.status}`;
-  const problem = await response.json().catch(() => ({}));
-  throw new ApiError({ status: response.status, title, ...(problem as object) });
+  const request_id = response.headers.get('x-request-id') ?? undefined;
+  const problem = (await response.json().catch(() => ({}))) as object;
+  throw new ApiError({ status: response.status, title, ...(request_id && { request_id }), ...problem });
 }
 
 export async function getJson<T>(path: string, signal?: AbortSignal): Promise<T> {
-  return (await (await getReply(path, 'application/json', signal)).json()) as T;
+  return (await (await getReply(path, { accept: 'application/json' }, signal)).json()) as T;
 }
 
 export async function fetchInstruments(): Promise<readonly Instrument[]> {

@@ -4,7 +4,7 @@
  * A poll names the body it has (`If-None-Match`); an unchanged one costs a 304 and no parsing.
  */
 
-import { ApiError } from './api';
+import { getReply } from './api';
 
 /** One part of the whole: a leverage tier's levels, or an exchange's [USD per bin]. */
 interface Sides {
@@ -38,13 +38,6 @@ export interface MapReply extends Sides {
 /** What a poll brought: a new body with its tag, or the news that there is none. */
 export type MapAnswer = { readonly reply: MapReply; readonly etag: string | null } | 'unchanged';
 
-async function refusal(response: Response): Promise<ApiError> {
-  const title = `The server answered ${response.status}`;
-  const request_id = response.headers.get('x-request-id') ?? undefined;
-  const problem = (await response.json().catch(() => ({}))) as object;
-  return new ApiError({ status: response.status, title, ...(request_id && { request_id }), ...problem });
-}
-
 /** Ask for the map; `etag` is the tag of the body at hand. */
 export async function fetchMap(
   parameters: URLSearchParams,
@@ -53,13 +46,7 @@ export async function fetchMap(
 ): Promise<MapAnswer> {
   const headers: Record<string, string> = { accept: 'application/json' };
   if (etag !== null) headers['if-none-match'] = etag;
-  let response: Response;
-  try {
-    response = await fetch(`api/v1/map?${parameters.toString()}`, { headers, signal });
-  } catch {
-    throw new ApiError({ status: 0, title: 'The server cannot be reached' });
-  }
+  const response = await getReply(`map?${parameters.toString()}`, headers, signal);
   if (response.status === 304) return 'unchanged';
-  if (!response.ok) throw await refusal(response);
   return { reply: (await response.json()) as MapReply, etag: response.headers.get('etag') };
 }

@@ -22,7 +22,7 @@ export async function fetchWindow(
   const q = parametersOf(picture);
   const more = { format: 'bin', candles: '1', as_of_ms: String(asOfMs) };
   for (const [key, value] of Object.entries(more)) q.set(key, value);
-  const reply = await getReply(`heatmap?${q.toString()}`, 'application/octet-stream', signal);
+  const reply = await getReply(`heatmap?${q.toString()}`, { accept: 'application/octet-stream' }, signal);
   return decodeSnapshot(new Uint8Array(await reply.arrayBuffer()));
 }
 
